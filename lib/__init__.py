@@ -1,0 +1,1 @@
+"""NLP to LMs: one small, complete implementation of a language model."""

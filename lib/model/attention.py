@@ -1,0 +1,146 @@
+"""Attention: each position looks up what it needs at the positions before it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lib.model.cache import KVCache
+from lib.model.config import ModelConfig
+from lib.model.normalization import make_norm
+from lib.model.positions import apply_rope
+
+Rotary = tuple[Float[Tensor, "B 1 T half_D"], Float[Tensor, "B 1 T half_D"]]
+
+
+@dataclass(frozen=True)
+class AttentionSteps:
+    """Every intermediate of one attention layer, for reading, drawing and checking.
+
+    query, head_output: (B, H, T, D); key, value: (B, K, S, D); scores, scaled, masked, weights:
+    (B, H, T, S), for T query and S key positions.
+    """
+
+    query: Float[Tensor, "B H T D"]
+    key: Float[Tensor, "B K S D"]
+    value: Float[Tensor, "B K S D"]
+    scores: Float[Tensor, "B H T S"]
+    scaled: Float[Tensor, "B H T S"]
+    masked: Float[Tensor, "B H T S"]
+    weights: Float[Tensor, "B H T S"]
+    head_output: Float[Tensor, "B H T D"]
+
+
+def causal_mask(n_query: int, n_key: int, device=None) -> Bool[Tensor, "T S"]:
+    """True where a query may look: the last query sees every key, the one before it one less."""
+    offset = n_key - n_query
+    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(diagonal=offset)
+
+
+def attention_steps(
+    query: Float[Tensor, "B H T D"],
+    key: Float[Tensor, "B K S D"],
+    value: Float[Tensor, "B K S D"],
+    mask: Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"] | None = None,
+) -> AttentionSteps:
+    """softmax(Q K^T / sqrt(D) + mask) V, one named step at a time.
+
+    `mask` is True where a query may look; None means causal. With K < H key/value heads, each
+    serves H / K query heads. Source: Vaswani et al. (2017), equation 1; Ainslie et al. (2023).
+    """
+    n_query, n_key = query.shape[-2], key.shape[-2]
+    if mask is None:
+        mask = causal_mask(n_query, n_key, query.device)
+    shared = query.shape[1] // key.shape[1]
+    key_per_query_head = repeat(key, "B K S D -> B (K G) S D", G=shared)
+    value_per_query_head = repeat(value, "B K S D -> B (K G) S D", G=shared)
+
+    scores = query @ key_per_query_head.transpose(-2, -1)
+    scaled = scores / math.sqrt(query.shape[-1])
+    masked = scaled.masked_fill(~mask, -math.inf)
+    weights = masked.softmax(dim=-1)
+    head_output = weights @ value_per_query_head
+    return AttentionSteps(query, key, value, scores, scaled, masked, weights, head_output)
+
+
+def fused_attention(
+    query: Float[Tensor, "B H T D"],
+    key: Float[Tensor, "B K S D"],
+    value: Float[Tensor, "B K S D"],
+    mask: Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"] | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "B H T D"]:
+    """The same result by torch's fused kernel, which never stores the (T, S) weights."""
+    n_query, n_key = query.shape[-2], key.shape[-2]
+    if n_query == 1 and mask is None:
+        # One new token sees every key: its query heads can share a key head as if they were rows.
+        grouped = rearrange(query, "B (K G) 1 D -> B K G D", K=key.shape[1])
+        output = F.scaled_dot_product_attention(grouped, key, value, dropout_p=dropout)
+        return rearrange(output, "B K G D -> B (K G) 1 D")
+    if mask is None and n_query != n_key:
+        mask = causal_mask(n_query, n_key, query.device)
+    return F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=mask,
+        dropout_p=dropout,
+        is_causal=mask is None,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+
+
+class Attention(nn.Module):
+    """Multi-head, grouped-query (1 < n_kv_heads < n_heads) or multi-query attention."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        width, d_head, bias = config.d_model, config.d_head, config.attention_bias
+        self.layer, self.d_head, self.dropout = layer, d_head, config.dropout
+        self.query = nn.Linear(width, config.n_heads * d_head, bias)
+        self.key = nn.Linear(width, config.n_kv_heads * d_head, bias)
+        self.value = nn.Linear(width, config.n_kv_heads * d_head, bias)
+        self.output = nn.Linear(config.n_heads * d_head, width, bias)
+        self.query_norm = make_norm(config, d_head) if config.qk_norm else None
+        self.key_norm = make_norm(config, d_head) if config.qk_norm else None
+
+    def project(
+        self, x: Float[Tensor, "B T C"], rotary: Rotary | None = None
+    ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B K T D"], Float[Tensor, "B K T D"]]:
+        """Queries, keys and values, split into heads, normalized and rotated as configured."""
+        query, key, value = (
+            rearrange(projection(x), "B T (heads D) -> B heads T D", D=self.d_head)
+            for projection in (self.query, self.key, self.value)
+        )
+        if self.query_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if rotary is not None:
+            query, key = apply_rope(query, *rotary), apply_rope(key, *rotary)
+        return query, key, value
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T C"],
+        rotary: Rotary | None = None,
+        mask: Bool[Tensor, "#B #H T S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "B T C"]:
+        query, key, value = self.project(x, rotary)
+        if cache is not None:
+            key, value = cache.append(self.layer, key, value)
+        dropout = self.dropout if self.training else 0.0
+        heads = fused_attention(query, key, value, mask, dropout)
+        return self.output(rearrange(heads, "B H T D -> B T (H D)"))
+
+    def steps(
+        self,
+        x: Float[Tensor, "B T C"],
+        rotary: Rotary | None = None,
+        mask: Bool[Tensor, "#B #H T S"] | None = None,
+    ) -> AttentionSteps:
+        """What `forward` computes, with every intermediate kept."""
+        return attention_steps(*self.project(x, rotary), mask)

@@ -1,0 +1,179 @@
+"""One configuration for every model in the course: GPT-2, Llama 3, Qwen3, SmolLM2."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+Positions = Literal["learned", "rope"]
+Norm = Literal["layernorm", "rmsnorm"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """Llama 3.1's stretch of the slow rotary frequencies for contexts beyond the trained length.
+
+    Source: Llama 3.1 model release (Meta, 2024), `apply_scaling` in its reference code.
+    """
+
+    factor: float = 8.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_context_length: int = 8192
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a decoder-only transformer.
+
+    Left as None, `n_kv_heads` becomes `n_heads` and `d_head` becomes `d_model / n_heads`.
+    Raises ValueError if a size or a combination of sizes makes no model.
+    """
+
+    vocab_size: int
+    context_length: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    d_ff: int
+    n_kv_heads: int | None = None
+    d_head: int | None = None
+    positions: Positions = "rope"
+    rope_base: float = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    norm: Norm = "rmsnorm"
+    norm_eps: float = 1e-5
+    activation: Activation = "silu"
+    gated: bool = True
+    attention_bias: bool = False
+    feedforward_bias: bool = False
+    qk_norm: bool = False
+    tie_embeddings: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        if self.n_kv_heads is None:
+            object.__setattr__(self, "n_kv_heads", self.n_heads)
+        if self.d_head is None:
+            if self.n_heads < 1 or self.d_model % self.n_heads:
+                raise ValueError(
+                    f"n_heads must divide d_model when d_head is not given, "
+                    f"got d_model={self.d_model}, n_heads={self.n_heads}"
+                )
+            object.__setattr__(self, "d_head", self.d_model // self.n_heads)
+        for name in _SIZES:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(
+                f"n_kv_heads must divide n_heads, got n_heads={self.n_heads}, "
+                f"n_kv_heads={self.n_kv_heads}"
+            )
+        if self.positions == "rope" and self.d_head % 2:
+            raise ValueError(f"d_head must be even for rotary positions, got {self.d_head}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
+                )
+
+    def replace(self, **changes) -> "ModelConfig":
+        """A copy with some fields changed. Changing `n_heads` keeps `d_head`, unless it is given."""
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def gpt2(cls, **changes) -> "ModelConfig":
+        """GPT-2 small, 124,439,808 parameters (Radford et al., 2019)."""
+        base = dict(
+            vocab_size=50257,
+            context_length=1024,
+            d_model=768,
+            n_layers=12,
+            n_heads=12,
+            d_ff=3072,
+            positions="learned",
+            norm="layernorm",
+            activation="gelu_tanh",
+            gated=False,
+            attention_bias=True,
+            feedforward_bias=True,
+            tie_embeddings=True,
+        )
+        return cls(**(base | changes))
+
+    @classmethod
+    def llama3_8b(cls, **changes) -> "ModelConfig":
+        """Llama 3 8B, 8,030,261,248 parameters (Grattafiori et al., 2024)."""
+        base = dict(
+            vocab_size=128_256,
+            context_length=8192,
+            d_model=4096,
+            n_layers=32,
+            n_heads=32,
+            n_kv_heads=8,
+            d_ff=14_336,
+            rope_base=500_000.0,
+        )
+        return cls(**(base | changes))
+
+    @classmethod
+    def llama3_1_8b(cls, **changes) -> "ModelConfig":
+        """Llama 3.1 8B: Llama 3 8B with rotary scaling and a context of 131,072."""
+        return cls.llama3_8b(
+            **({"context_length": 131_072, "rope_scaling": RopeScaling()} | changes)
+        )
+
+    @classmethod
+    def qwen3_0_6b(cls, **changes) -> "ModelConfig":
+        """Qwen3 0.6B, 596,049,920 parameters (Yang et al., 2025). Its d_head is not d_model/H."""
+        base = dict(
+            vocab_size=151_936,
+            context_length=40_960,
+            d_model=1024,
+            n_layers=28,
+            n_heads=16,
+            n_kv_heads=8,
+            d_head=128,
+            d_ff=3072,
+            rope_base=1_000_000.0,
+            norm_eps=1e-6,
+            qk_norm=True,
+            tie_embeddings=True,
+        )
+        return cls(**(base | changes))
+
+    @classmethod
+    def smollm2_135m(cls, **changes) -> "ModelConfig":
+        """SmolLM2 135M, 134,515,008 parameters (Ben Allal et al., 2025)."""
+        base = dict(
+            vocab_size=49_152,
+            context_length=8192,
+            d_model=576,
+            n_layers=30,
+            n_heads=9,
+            n_kv_heads=3,
+            d_ff=1536,
+            rope_base=100_000.0,
+            tie_embeddings=True,
+        )
+        return cls(**(base | changes))
+
+
+_SIZES = (
+    "vocab_size",
+    "context_length",
+    "d_model",
+    "n_layers",
+    "n_heads",
+    "n_kv_heads",
+    "d_head",
+    "d_ff",
+)
+_CHOICES = {
+    "positions": Positions.__args__,
+    "norm": Norm.__args__,
+    "activation": Activation.__args__,
+}

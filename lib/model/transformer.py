@@ -1,0 +1,176 @@
+"""The transformer: embed, then let attention and feed-forward layers write to a residual stream."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lib.model.attention import Attention, AttentionSteps, Rotary, causal_mask
+from lib.model.cache import KVCache
+from lib.model.config import ModelConfig
+from lib.model.feedforward import FeedForward
+from lib.model.normalization import make_norm
+from lib.model.positions import rope_tables
+
+
+class Block(nn.Module):
+    """One layer: x + attention(norm(x)), then x + feedforward(norm(x)).
+
+    Source: Radford et al. (2019), section 2.3 (normalization moved to the input of each sublayer).
+    """
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.attention_norm = make_norm(config)
+        self.attention = Attention(config, layer)
+        self.feedforward_norm = make_norm(config)
+        self.feedforward = FeedForward(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T C"],
+        rotary: Rotary | None = None,
+        mask: Bool[Tensor, "#B 1 T S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "B T C"]:
+        x = x + self.dropout(self.attention(self.attention_norm(x), rotary, mask, cache))
+        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+
+
+class LanguageModel(nn.Module):
+    """Token ids in, one score (logit) for every word of the vocabulary out, at each position."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        learned = config.positions == "learned"
+        self.position = nn.Embedding(config.context_length, config.d_model) if learned else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.final_norm = make_norm(config)
+        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.initialize()
+        if config.tie_embeddings:
+            self.head.weight = self.embedding.weight
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Weights from N(0, 0.02); those that write to the residual stream smaller by sqrt(2L).
+
+        Source: Radford et al. (2019), section 2.3.
+        """
+        for name, weight in self.named_parameters():
+            if weight.dim() > 1:
+                writes = name.endswith(("attention.output.weight", "feedforward.down.weight"))
+                nn.init.normal_(
+                    weight, 0.0, 0.02 / math.sqrt(2 * len(self.blocks)) if writes else 0.02
+                )
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
+
+    def forward(
+        self,
+        ids: Int[Tensor, "B T"],
+        attention_mask: Bool[Tensor, "B S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "B T V"]:
+        """Logits of the next token after each position; see `hidden` for the arguments."""
+        return self.unembed(self.hidden(ids, attention_mask, cache))
+
+    def hidden(
+        self,
+        ids: Int[Tensor, "B T"],
+        attention_mask: Bool[Tensor, "B S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "B T C"]:
+        """The residual stream after the last layer.
+
+        `attention_mask` is False at padding; with a cache it covers the cached positions too
+        (S = cached + T). Raises ValueError for ids outside the vocabulary and for sequences longer
+        than the context.
+        """
+        x, rotary, mask = self.embed(ids, attention_mask, cache.length if cache else 0)
+        for block in self.blocks:
+            x = block(x, rotary, mask, cache)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        return x
+
+    def unembed(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... V"]:
+        """Read logits off a residual stream. On an inner layer's stream this is the logit lens."""
+        return self.head(self.final_norm(x))
+
+    def embed(
+        self,
+        ids: Int[Tensor, "B T"],
+        attention_mask: Bool[Tensor, "B S"] | None = None,
+        past: int = 0,
+    ) -> tuple[Float[Tensor, "B T C"], Rotary | None, Bool[Tensor, "B 1 T S"] | None]:
+        """What the first block receives: the embedded ids, the rotary tables and the mask."""
+        self._check(ids, attention_mask, past)
+        n_query, n_key = ids.shape[1], past + ids.shape[1]
+        if attention_mask is None:
+            mask = None  # the kernels are causal by default
+            positions = torch.arange(past, n_key, device=ids.device)[None]
+        else:
+            visible = causal_mask(n_query, n_key, ids.device) & attention_mask[:, None, None, :]
+            # A padding position sees itself: a row with nothing to see would become NaN.
+            itself = torch.eye(n_key, dtype=torch.bool, device=ids.device)[past:]
+            mask = visible | itself
+            positions = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, past:]
+        x = self.embedding(ids)
+        if self.position is not None:
+            x = x + self.position(positions)
+        rotary = rope_tables(self.config, positions) if self.config.positions == "rope" else None
+        return self.dropout(x), rotary, mask
+
+    @torch.no_grad()
+    def residual_stream(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "layers B T C"]:
+        """The residual stream before the first block and after each one (L + 1 entries)."""
+        x, rotary, mask = self.embed(ids)
+        stream = [x]
+        for block in self.blocks:
+            stream.append(block(stream[-1], rotary, mask))
+        return torch.stack(stream)
+
+    @torch.no_grad()
+    def attention_steps(self, ids: Int[Tensor, "B T"], layer: int) -> AttentionSteps:
+        """Queries, keys, values, scores, weights and outputs of one layer's heads."""
+        if not 0 <= layer < len(self.blocks):
+            raise ValueError(f"layer must be in 0 .. {len(self.blocks) - 1}, got {layer}")
+        x, rotary, mask = self.embed(ids)
+        for block in self.blocks[:layer]:
+            x = block(x, rotary, mask)
+        block = self.blocks[layer]
+        return block.attention.steps(block.attention_norm(x), rotary, mask)
+
+    def count_parameters(self, *, embeddings: bool = True) -> int:
+        """Number of parameters; without embeddings, positions and an untied head are left out."""
+        outside = ("embedding.", "position.", "head.")
+        return sum(
+            weight.numel()
+            for name, weight in self.named_parameters()
+            if embeddings or not name.startswith(outside)
+        )
+
+    def _check(self, ids: Tensor, attention_mask: Tensor | None, past: int) -> None:
+        total = past + ids.shape[1]
+        if ids.shape[1] == 0:
+            raise ValueError("ids must hold at least one token, got an empty sequence")
+        if total > self.config.context_length:
+            raise ValueError(
+                f"the context is {self.config.context_length} positions, got {total}; shorten ids"
+            )
+        if attention_mask is not None and attention_mask.shape[1] != total:
+            raise ValueError(
+                f"attention_mask must cover {total} positions, got {attention_mask.shape[1]}"
+            )
+        if ids.device.type == "cpu":  # elsewhere the check would wait for the device
+            low, high = int(ids.min()), int(ids.max())
+            if low < 0 or high >= self.config.vocab_size:
+                raise ValueError(
+                    f"ids must be in 0 .. {self.config.vocab_size - 1}, got {low} .. {high}"
+                )
