@@ -1,0 +1,1 @@
+"""Commands that keep the course in order; nothing in `lib` imports them."""
