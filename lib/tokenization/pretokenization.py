@@ -1,0 +1,156 @@
+"""Cutting a text into words before any merging: the step that no merge may cross.
+
+A pattern is a regular expression; each match is one word, and a tokenizer never joins two words.
+The patterns below are those of published models. They are written for the `regex` module, which
+knows Unicode classes: `\\p{L}` any letter, `\\p{N}` any digit or number sign, `\\p{P}` punctuation.
+
+Sources: GPT-2's and GPT-4's patterns as published with OpenAI's gpt-2 and tiktoken; Llama 3's,
+Qwen's and SmolLM2's as in their tokenizer.json; BERT's rules from Devlin et al. 2018
+(arXiv 1810.04805) and the released tokenization code.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+import regex
+
+_CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d"
+
+PATTERNS: dict[str, str] = {
+    # A word may take one space with it; contractions (lower case only), letters, digits and other
+    # signs part; spaces before a word stay apart from the one that the word takes.
+    "gpt2": rf"{_CONTRACTIONS}| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+",
+    # GPT-4 (cl100k) and Llama 3: contractions in any case, any one sign before a word, digits in
+    # groups of up to three, and line ends kept with the signs before them.
+    "gpt4": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    # Qwen2 and Qwen3: GPT-4's, but every digit by itself.
+    "qwen2": (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+    # GPT-2's after every digit has been cut out: a digit takes no space with it, and spaces before
+    # a digit are spaces at an end.
+    "smollm2": (
+        rf"{_CONTRACTIONS}| ?\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+|\s+(?![^\s\p{{N}}])|\s+"
+    ),
+    # What lies between white space.
+    "whitespace": r"\S+",
+    # BERT: runs of anything but white space and punctuation; each punctuation mark by itself.
+    "bert": r"[^\s\p{P}$+<=>^`|~]+|[\p{P}$+<=>^`|~]",
+}
+DROPS_GAPS = frozenset({"whitespace", "bert"})  # these lose the white space between the words
+
+
+@lru_cache(maxsize=64)
+def compile_pattern(pattern: str) -> regex.Pattern:
+    """The compiled expression for a name in PATTERNS or for a regular expression.
+
+    Raises ValueError for an expression that does not compile or that matches the empty text.
+    """
+    try:
+        compiled = regex.compile(PATTERNS.get(pattern, pattern))
+    except regex.error as error:
+        raise ValueError(
+            f"pattern {pattern!r} is neither one of {sorted(PATTERNS)} nor a valid "
+            f"regular expression: {error}"
+        ) from error
+    if compiled.fullmatch(""):
+        raise ValueError(f"pattern {pattern!r} matches the empty text, so it cuts nothing")
+    return compiled
+
+
+def split(text: str, pattern: str | None) -> list[str]:
+    """Cut `text` into words.
+
+    Text between two matches becomes a word of its own (nothing is lost), except for the patterns
+    in DROPS_GAPS, where it is white space and falls away. `pattern=None` keeps the text whole.
+    """
+    if pattern is None:
+        return [text] if text else []
+    compiled = compile_pattern(pattern)
+    # findall is quickest, but returns the groups where a pattern has any
+    words = compiled.findall(text) if not compiled.groups else _matches(compiled, text)
+    if pattern in DROPS_GAPS or sum(map(len, words)) == len(text):
+        return words
+    return _with_gaps(compiled, text)
+
+
+def _matches(compiled: regex.Pattern, text: str) -> list[str]:
+    return [match.group() for match in compiled.finditer(text)]
+
+
+def _with_gaps(compiled: regex.Pattern, text: str) -> list[str]:
+    words, end = [], 0
+    for match in compiled.finditer(text):
+        words += [text[end : match.start()], match.group()]
+        end = match.end()
+    return [word for word in [*words, text[end:]] if word]
+
+
+def check_text(text: str) -> None:
+    """Raise unless `text` is text that UTF-8 can write."""
+    if not isinstance(text, str):
+        raise TypeError(f"text must be str, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"text has a lone surrogate, U+{ord(text[error.start]):04X}, at position "
+            f"{error.start}: half of a UTF-16 pair, which UTF-8 cannot write"
+        ) from error
+
+
+def cut_out(text: str, tokens: Collection[str]) -> list[str]:
+    """Cut `text` at each of `tokens`, which stay pieces of their own; the longest match wins."""
+    longest_first = sorted(tokens, key=len, reverse=True)
+    pieces = regex.split(f"({'|'.join(map(regex.escape, longest_first))})", text)
+    return [piece for piece in pieces if piece]
+
+
+def count_words(
+    text: str | Iterable[str], pattern: str | None, special_tokens: Collection[str] = ()
+) -> Counter[str]:
+    """How often each word comes in a text or in several; ValueError if there is none."""
+    counts: Counter[str] = Counter()
+    for part in [text] if isinstance(text, str) else text:
+        check_text(part)
+        for piece in cut_out(part, special_tokens) if special_tokens else [part]:
+            if piece not in special_tokens:
+                counts.update(split(piece, pattern))
+    if not counts:
+        raise ValueError("the training text is empty, or the pattern finds no word in it")
+    return counts
+
+
+def _byte_alphabet() -> tuple[str, ...]:
+    """GPT-2's printable character for each of the 256 bytes.
+
+    Bytes that print in Latin-1 stand for themselves; the 68 others (space, line end, ...) take the
+    characters from U+0100 on, in order. So a space shows as Ġ and a line end as Ċ.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return tuple(chr(byte) if byte in printable else chr(next(others)) for byte in range(256))
+
+
+BYTE_TO_CHAR = _byte_alphabet()
+CHAR_TO_BYTE = {char: byte for byte, char in enumerate(BYTE_TO_CHAR)}
+
+
+def spell(data: bytes) -> str:
+    """Bytes in GPT-2's spelling: b" the" becomes "Ġthe"."""
+    return "".join(map(BYTE_TO_CHAR.__getitem__, data))
+
+
+def unspell(token: str) -> bytes:
+    """The bytes that a token in GPT-2's spelling stands for; ValueError if it is not in it."""
+    try:
+        return bytes(map(CHAR_TO_BYTE.__getitem__, token))
+    except KeyError as error:
+        raise ValueError(
+            f"token {token!r} is not in GPT-2's byte spelling: {error.args[0]!r} stands for no byte"
+        ) from error
