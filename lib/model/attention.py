@@ -14,7 +14,7 @@ from lib.model.config import ModelConfig
 from lib.model.normalization import make_norm
 from lib.model.positions import apply_rope
 
-Rotary = tuple[Float[Tensor, "B 1 T half_D"], Float[Tensor, "B 1 T half_D"]]
+Rotary = tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]
 
 
 @dataclass(frozen=True)

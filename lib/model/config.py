@@ -81,7 +81,7 @@ class ModelConfig:
                 )
 
     def replace(self, **changes) -> "ModelConfig":
-        """A copy with some fields changed. Changing `n_heads` keeps `d_head`, unless it is given."""
+        """A copy with some fields changed. Changing `n_heads` keeps `d_head` unless it is given."""
         return dataclasses.replace(self, **changes)
 
     @classmethod

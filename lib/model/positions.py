@@ -37,8 +37,8 @@ def scale_frequencies(
 
 
 def rope_tables(
-    config: ModelConfig, positions: Int[Tensor, "B T"]
-) -> tuple[Float[Tensor, "B 1 T half_D"], Float[Tensor, "B 1 T half_D"]]:
+    config: ModelConfig, positions: Int[Tensor, "#B T"]
+) -> tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]:
     """Cosine and sine of every angle position * frequency, ready to rotate (B, H, T, D) tensors."""
     frequencies = rope_frequencies(config.d_head, config.rope_base, config.rope_scaling)
     angles = positions[:, None, :, None].float() * frequencies.to(positions.device)
@@ -47,8 +47,8 @@ def rope_tables(
 
 def apply_rope(
     x: Float[Tensor, "B H T D"],
-    cos: Float[Tensor, "B 1 T half_D"],
-    sin: Float[Tensor, "B 1 T half_D"],
+    cos: Float[Tensor, "#B 1 T half_D"],
+    sin: Float[Tensor, "#B 1 T half_D"],
 ) -> Float[Tensor, "B H T D"]:
     """Rotate each pair (x_i, x_{i + D/2}) of features by its angle.
 

@@ -1,0 +1,11 @@
+"""Floor 2: from next-token distributions to text."""
+
+from lib.generation.decode import (
+    Generation,
+    GenerationConfig,
+    generate,
+    generate_steps,
+    stream_text,
+)
+
+__all__ = ["Generation", "GenerationConfig", "generate", "generate_steps", "stream_text"]

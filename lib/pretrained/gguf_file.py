@@ -1,0 +1,153 @@
+"""Read a Llama-family model and its tokenizer from a GGUF file (llama.cpp's format)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lib.model import LanguageModel, ModelConfig
+from lib.model.positions import interleaved_to_half_split
+from lib.tokenization import BPETokenizer
+
+# GGUF's tensor names, and ours. {} is the number of the layer.
+NAMES = {
+    "token_embd.weight": "embedding.weight",
+    "output_norm.weight": "final_norm.weight",
+    "output.weight": "head.weight",
+    "blk.{}.attn_norm.weight": "blocks.{}.attention_norm.weight",
+    "blk.{}.attn_q.weight": "blocks.{}.attention.query.weight",
+    "blk.{}.attn_k.weight": "blocks.{}.attention.key.weight",
+    "blk.{}.attn_v.weight": "blocks.{}.attention.value.weight",
+    "blk.{}.attn_output.weight": "blocks.{}.attention.output.weight",
+    "blk.{}.ffn_norm.weight": "blocks.{}.feedforward_norm.weight",
+    "blk.{}.ffn_gate.weight": "blocks.{}.feedforward.gate.weight",
+    "blk.{}.ffn_up.weight": "blocks.{}.feedforward.up.weight",
+    "blk.{}.ffn_down.weight": "blocks.{}.feedforward.down.weight",
+}
+PRETOKENIZERS = {"smollm": "smollm2"}  # tokenizer.ggml.pre → our name of the split pattern
+CONTROL = 3  # the token type of special tokens
+
+
+def load_gguf(
+    path: str | Path, dtype: torch.dtype = torch.float32
+) -> tuple[LanguageModel, BPETokenizer]:
+    """The model and tokenizer of one GGUF file, weights dequantized to `dtype`.
+
+    Raises ValueError if the file is not GGUF, is cut short, or holds another kind of model.
+    """
+    import gguf
+
+    path = Path(path)
+    try:
+        reader = gguf.GGUFReader(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # the parser raises whatever a broken file makes it stumble on
+        raise ValueError(f"{path.name} is not a complete GGUF file ({error})") from error
+    metadata = _Metadata(path.name, {key: field for key, field in reader.fields.items()})
+    tied = all(tensor.name != "output.weight" for tensor in reader.tensors)
+    model = _build(_read_config(metadata, tied), reader.tensors, dtype, path.name)
+    return model, _read_tokenizer(metadata)
+
+
+class _Metadata:
+    """The key/value part of the file; a missing key is an error that names it."""
+
+    def __init__(self, filename, fields):
+        self.filename, self.fields = filename, fields
+
+    def __getitem__(self, key: str):
+        if key not in self.fields:
+            raise ValueError(f"{self.filename} lacks the field {key!r}")
+        return self.fields[key].contents()
+
+    def get(self, key: str, default=None):
+        return self.fields[key].contents() if key in self.fields else default
+
+
+def _read_config(metadata: _Metadata, tied: bool) -> ModelConfig:
+    architecture = metadata["general.architecture"]
+    if architecture != "llama":
+        raise ValueError(
+            f"{metadata.filename} holds a {architecture!r} model; only 'llama' is supported in GGUF"
+        )
+    for key in metadata.fields:
+        if key.startswith("llama.rope.scaling") or key == "llama.expert_count":
+            raise ValueError(f"{metadata.filename} uses {key!r}, which is not supported in GGUF")
+    return ModelConfig(
+        vocab_size=len(metadata["tokenizer.ggml.tokens"]),
+        context_length=metadata["llama.context_length"],
+        d_model=metadata["llama.embedding_length"],
+        n_layers=metadata["llama.block_count"],
+        n_heads=metadata["llama.attention.head_count"],
+        n_kv_heads=metadata["llama.attention.head_count_kv"],
+        d_head=metadata["llama.rope.dimension_count"],
+        d_ff=metadata["llama.feed_forward_length"],
+        rope_base=metadata.get("llama.rope.freq_base", 10_000.0),
+        norm_eps=metadata["llama.attention.layer_norm_rms_epsilon"],
+        tie_embeddings=tied,
+    )
+
+
+def _build(config: ModelConfig, tensors, dtype: torch.dtype, filename: str) -> LanguageModel:
+    """Fill a model tensor by tensor, so that no second copy of the weights is ever in memory."""
+    with torch.device("meta"):
+        model = LanguageModel(config)
+    expected = model.state_dict()
+    found = {}
+    for tensor in tensors:
+        name, layer = _our_name(tensor.name)
+        if name not in expected:
+            raise ValueError(f"{filename} holds an unknown tensor {tensor.name!r}")
+        weight = _dequantize(tensor).to(dtype)
+        if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
+            n_heads = config.n_heads if "attn_q" in tensor.name else config.n_kv_heads
+            weight = weight[interleaved_to_half_split(n_heads, config.d_head)]
+        if weight.shape != expected[name].shape:
+            raise ValueError(
+                f"{filename}: {tensor.name} has shape {tuple(weight.shape)}, "
+                f"expected {tuple(expected[name].shape)}"
+            )
+        found[name] = weight
+    if config.tie_embeddings and "embedding.weight" in found:
+        found["head.weight"] = found["embedding.weight"]
+    if missing := sorted(set(expected) - set(found)):
+        raise ValueError(f"{filename} lacks {len(missing)} tensors, the first is {missing[0]}")
+    model.load_state_dict(found, assign=True)
+    if config.tie_embeddings:
+        model.head.weight = model.embedding.weight
+    return model.eval()
+
+
+def _our_name(name: str) -> tuple[str | None, str]:
+    parts = name.split(".")
+    layer = parts[1] if parts[0] == "blk" else ""
+    pattern = ".".join(["blk", "{}", *parts[2:]]) if layer else name
+    return (NAMES[pattern].format(layer) if pattern in NAMES else None), layer
+
+
+def _dequantize(tensor) -> Tensor:
+    import gguf
+
+    values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    return torch.from_numpy(values.reshape(tuple(int(n) for n in reversed(tensor.shape))).copy())
+
+
+def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:
+    model, pre = metadata["tokenizer.ggml.model"], metadata["tokenizer.ggml.pre"]
+    if model != "gpt2" or pre not in PRETOKENIZERS:
+        raise ValueError(
+            f"{metadata.filename} has a tokenizer {model!r} with split {pre!r}; supported is 'gpt2' "
+            f"with {', '.join(map(repr, PRETOKENIZERS))}"
+        )
+    tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
+    special = {
+        token: i for i, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind == CONTROL
+    }
+    tokenizer = BPETokenizer.from_gpt2_strings(
+        tokens, metadata["tokenizer.ggml.merges"], PRETOKENIZERS[pre], special_tokens=special
+    )
+    tokenizer.bos_id = metadata.get("tokenizer.ggml.bos_token_id")
+    tokenizer.eos_id = metadata.get("tokenizer.ggml.eos_token_id")
+    tokenizer.chat_template = metadata.get("tokenizer.chat_template")
+    return tokenizer

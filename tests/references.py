@@ -1,0 +1,62 @@
+"""Small random models of transformers, saved as a reader's folder would be."""
+
+from pathlib import Path
+
+import torch
+import transformers
+
+SMALL = dict(
+    vocab_size=97,
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    max_position_embeddings=64,
+)
+LLAMA_31_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+
+
+def small_model(kind: str) -> transformers.PreTrainedModel:
+    """A random model of the named kind, in evaluation mode, every parameter away from its default."""
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        config = transformers.GPT2Config(
+            vocab_size=97, n_positions=64, n_embd=48, n_layer=3, n_head=6
+        )
+    elif kind.startswith("llama"):
+        config = transformers.LlamaConfig(
+            **SMALL,
+            tie_word_embeddings="tied" in kind,
+            attention_bias="bias" in kind,
+            mlp_bias="bias" in kind,
+            rope_parameters=LLAMA_31_ROPE if "scaled" in kind else None,
+        )
+    elif kind == "qwen3":
+        config = transformers.Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=True)
+    else:
+        raise ValueError(f"no small model of kind {kind!r}")
+    model = transformers.AutoModelForCausalLM.from_config(
+        config, attn_implementation="eager"
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:  # norms and biases start at 1 and 0, which would hide mistakes
+                parameter.add_(0.3 * torch.randn_like(parameter))
+            else:
+                parameter.normal_(0, 0.15)
+    return model
+
+
+def save_small_model(kind: str, folder: Path, **save_options) -> transformers.PreTrainedModel:
+    """Write such a model to `folder` in Hugging Face format, and return it."""
+    model = small_model(kind)
+    model.save_pretrained(folder, **save_options)
+    return model
