@@ -1,0 +1,243 @@
+"""What a reader can move: each control sets one field of a widget's State. Here, the sliders.
+
+Every control has a label, a range, a unit and a sentence of explanation, is made of core ipywidgets
+(7.7 to 8) and works from the keyboard. `make` builds it, `write` brings it in step with a State,
+`constrain` brings a State into the control's range; `values` lists what a test should try, and
+`send` does to the widget what the browser would. Ranges and options may depend on the rest of the
+State: give a function of it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+
+S = Any  # a frozen dataclass
+Act = Callable[[Callable[[S], S]], None]  # called with what the reader wants done to the state
+LABEL = {"description_width": "130px"}
+WIDE = "330px"
+
+
+def of_state(thing: Any, state: S) -> Any:
+    """Return `thing`, or `thing(state)` for what depends on the state."""
+    return thing(state) if callable(thing) else thing
+
+
+def spaced(items: Sequence[Any], most: int) -> list[Any]:
+    """Pick at most `most` items, evenly, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+@dataclass(frozen=True)
+class Control:
+    """Base: `field` of the State, `label` for the eye, `explain` says what it does."""
+
+    field: str
+    label: str
+    explain: str
+
+    def __post_init__(self) -> None:
+        if not self.label.strip() or not self.explain.strip():
+            raise ValueError(f"the control of {self.field!r} needs a label and an explanation")
+
+    def make(self, state: S, act: Act) -> ipywidgets.Widget:
+        """Return the ipywidget, which calls `act(state -> state)` when the reader moves it."""
+        widget = self._widget(state)
+
+        def moved(change: Any) -> None:
+            value = self.read(change["new"])
+            act(lambda state: dataclasses.replace(state, **{self.field: value}))
+
+        widget.observe(moved, names="value")
+        return widget
+
+    def _widget(self, state: S) -> ipywidgets.Widget:
+        raise NotImplementedError
+
+    def read(self, raw: Any) -> Any:
+        """Turn the widget's value into the field's."""
+        return raw
+
+    def write(self, widget: ipywidgets.Widget, state: S) -> None:
+        """Show the state's value."""
+        widget.value = getattr(state, self.field)
+
+    def constrain(self, state: S) -> S:
+        """Return the state with the field brought into the range; ValueError if that cannot be."""
+        return state
+
+    def values(self, state: S, most: int) -> list[Any]:
+        """Return up to `most` things to `send`, over the whole range."""
+        raise NotImplementedError
+
+    def send(self, widget: ipywidgets.Widget, value: Any) -> None:
+        """Do what the browser does when the reader moves the control."""
+        widget.set_state({"value": value})
+
+    def range(self, state: S) -> str:
+        """Return the range and the unit in words."""
+        return ""
+
+    def shown(self, state: S) -> str:
+        """Return the present value in words."""
+        return str(getattr(state, self.field))
+
+
+@dataclass(frozen=True)
+class _Slider(Control):
+    """What the three sliders share. `minimum` and `maximum` may be functions of the State."""
+
+    minimum: Any
+    maximum: Any
+    unit: str = ""
+
+    def limits(self, state: S) -> tuple[Any, Any]:
+        """Return (minimum, maximum) in this state."""
+        low, high = of_state(self.minimum, state), of_state(self.maximum, state)
+        if not low <= high:
+            raise ValueError(f"{self.label}: the range {low} to {high} is empty")
+        return low, high
+
+    def constrain(self, state: S) -> S:
+        """Clamp."""
+        low, high = self.limits(state)
+        value = min(max(getattr(state, self.field), low), high)
+        return dataclasses.replace(state, **{self.field: value})
+
+    def write(self, widget: ipywidgets.Widget, state: S) -> None:
+        """Set the range, then the value (ipywidgets refuses a minimum above the maximum)."""
+        low, high = self.limits(state)
+        widget.max = max(widget.max, high)
+        widget.min, widget.max = low, high
+        widget.value = getattr(state, self.field)
+
+    def range(self, state: S) -> str:
+        """Return e.g. "0 to 50 tokens"."""
+        low, high = self.limits(state)
+        return f"{low:g} to {high:g} {self.unit}".strip()
+
+    def shown(self, state: S) -> str:
+        """Return e.g. "0.7"."""
+        return f"{getattr(state, self.field):.4g} {self.unit}".strip()
+
+
+@dataclass(frozen=True)
+class IntSlider(_Slider):
+    """A whole number. With `play_ms`, a play button steps it every so many milliseconds."""
+
+    play_ms: int = 0
+
+    def make(self, state: S, act: Act) -> ipywidgets.Widget:
+        """Return the slider, or a box of play button and slider joined in the browser."""
+        slider = super().make(state, act)
+        if not self.play_ms:
+            return slider
+        low, high = self.limits(state)
+        play = ipywidgets.Play(min=low, max=high, value=slider.value, interval=self.play_ms)
+        ipywidgets.jslink((play, "value"), (slider, "value"))
+        for name in ("min", "max"):
+            ipywidgets.dlink((slider, name), (play, name))
+        box = ipywidgets.HBox([slider, play])
+        box.slider = slider
+        return box
+
+    def _widget(self, state: S) -> ipywidgets.Widget:
+        low, high = self.limits(state)
+        return ipywidgets.IntSlider(
+            value=getattr(state, self.field),
+            min=low,
+            max=high,
+            description=self.label,
+            style=LABEL,
+            layout={"width": WIDE},
+        )
+
+    def write(self, widget: ipywidgets.Widget, state: S) -> None:
+        """Write to the slider."""
+        super().write(getattr(widget, "slider", widget), state)
+
+    def send(self, widget: ipywidgets.Widget, value: int) -> None:
+        """Move the slider."""
+        super().send(getattr(widget, "slider", widget), value)
+
+    def values(self, state: S, most: int) -> list[int]:
+        """Return whole numbers over the range."""
+        low, high = self.limits(state)
+        return spaced(range(low, high + 1), most)
+
+
+@dataclass(frozen=True)
+class FloatSlider(_Slider):
+    """A number on an even grid of `step`."""
+
+    step: float = 0.1
+
+    def _widget(self, state: S) -> ipywidgets.Widget:
+        low, high = self.limits(state)
+        digits = max(0, math.ceil(-math.log10(self.step) - 1e-9))
+        return ipywidgets.FloatSlider(
+            value=getattr(state, self.field),
+            min=low,
+            max=high,
+            step=self.step,
+            readout_format=f".{digits}f",
+            description=self.label,
+            style=LABEL,
+            layout={"width": WIDE},
+        )
+
+    def read(self, raw: float) -> float:
+        """Drop the grid's rounding noise (0.30000000000000004)."""
+        return round(raw, 10)
+
+    def values(self, state: S, most: int) -> list[float]:
+        """Return numbers on the grid."""
+        low, high = self.limits(state)
+        count = math.floor((high - low) / self.step + 1e-9)
+        grid = [round(low + i * self.step, 10) for i in range(count + 1)]
+        return spaced(grid if grid[-1] == high else [*grid, high], most)
+
+
+@dataclass(frozen=True)
+class LogSlider(_Slider):
+    """A positive number on a logarithmic scale, `per_decade` stops to a factor of ten."""
+
+    per_decade: int = 10
+
+    def _widget(self, state: S) -> ipywidgets.Widget:
+        low, high = self.limits(state)
+        if low <= 0:
+            raise ValueError(f"{self.label}: a log slider starts above 0, got {low}")
+        return ipywidgets.FloatLogSlider(
+            value=getattr(state, self.field),
+            base=10,
+            min=math.log10(low),
+            max=math.log10(high),
+            step=1 / self.per_decade,
+            readout_format=".3g",
+            description=self.label,
+            style=LABEL,
+            layout={"width": WIDE},
+        )
+
+    def read(self, raw: float) -> float:
+        """Keep six significant digits, so that 10 ** -2 is 0.01."""
+        return float(f"{raw:.6g}")
+
+    def write(self, widget: ipywidgets.Widget, state: S) -> None:
+        """Set the exponents, then the value."""
+        low, high = map(math.log10, self.limits(state))
+        widget.max = max(widget.max, high)
+        widget.min, widget.max = low, high
+        widget.value = getattr(state, self.field)
+
+    def values(self, state: S, most: int) -> list[float]:
+        """Return numbers spread evenly in the logarithm."""
+        low, high = map(math.log10, self.limits(state))
+        count = max(2, min(most, 1 + round((high - low) * self.per_decade)))
+        return [10 ** (low + i * (high - low) / (count - 1)) for i in range(count)]

@@ -1,0 +1,203 @@
+"""A picture made of few shapes, drawn twice: as SVG for the live widget, as PNG for a static page.
+
+Rectangles, disks, lines and text suffice for bars, heatmaps and rows of tokens. An SVG string is
+the fastest picture a widget can send; but GitHub and nbviewer do not show SVG inside an output
+reliably, so the same list of shapes is also drawn by matplotlib. Coordinates are CSS pixels from
+the top left corner. Both use DejaVu Sans, or Verdana, which has nearly its widths.
+"""
+
+import functools
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.display import small_png
+
+SANS = "'DejaVu Sans',Verdana,Geneva,sans-serif"
+MONO = "'DejaVu Sans Mono',Menlo,Consolas,monospace"
+INK = "#222222"
+POINTS = 0.72  # in a CSS pixel, at 100 pixels to the inch
+BASELINE = 0.36  # how far the baseline lies below the middle of a line of text, in font sizes
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A rectangle by its top left corner. `tip` shows when the mouse rests on it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str = "none"
+    edge: str = "none"
+    edge_width: float = 1.0
+    tip: str = ""
+
+    def svg(self) -> str:
+        """Return the SVG element."""
+        border = (
+            {} if self.edge == "none" else {"stroke": self.edge, "stroke-width": self.edge_width}
+        )
+        box = {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
+        return _element("rect", box | {"fill": self.fill} | border, self.tip)
+
+    def artist(self) -> Any:
+        """Return the matplotlib artist."""
+        from matplotlib.patches import Rectangle as Patch
+
+        width = 0 if self.edge == "none" else POINTS * self.edge_width
+        colors = {"facecolor": self.fill, "edgecolor": self.edge}
+        return Patch((self.x, self.y), self.width, self.height, linewidth=width, **colors)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A filled circle by its center."""
+
+    x: float
+    y: float
+    radius: float
+    fill: str
+    tip: str = ""
+
+    def svg(self) -> str:
+        """Return the SVG element."""
+        where = {"cx": self.x, "cy": self.y, "r": self.radius, "fill": self.fill}
+        return _element("circle", where, self.tip)
+
+    def artist(self) -> Any:
+        """Return the matplotlib artist."""
+        from matplotlib.patches import Circle
+
+        return Circle((self.x, self.y), self.radius, facecolor=self.fill, linewidth=0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through two or more points (x, y)."""
+
+    points: Sequence[tuple[float, float]]
+    color: str = INK
+    width: float = 1.0
+    dashed: bool = False
+
+    def svg(self) -> str:
+        """Return the SVG element."""
+        path = " ".join(f"{_number(x)},{_number(y)}" for x, y in self.points)
+        stroke = {"fill": "none", "stroke": self.color, "stroke-width": self.width}
+        dashes = {"stroke-dasharray": "4 3"} if self.dashed else {}
+        return _element("polyline", {"points": path} | stroke | dashes)
+
+    def artist(self) -> Any:
+        """Return the matplotlib artist."""
+        from matplotlib.lines import Line2D
+
+        xs, ys = zip(*self.points, strict=True)
+        style = "--" if self.dashed else "-"
+        return Line2D(xs, ys, color=self.color, linewidth=POINTS * self.width, linestyle=style)
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line of text, its middle at height `y`; `anchor`: "start", "middle" or "end" at `x`."""
+
+    x: float
+    y: float
+    text: str
+    size: float = 13
+    color: str = INK
+    anchor: str = "start"
+    bold: bool = False
+    mono: bool = False
+
+    def svg(self) -> str:
+        """Return the SVG element."""
+        where = {"x": self.x, "y": self.y + BASELINE * self.size, "text-anchor": self.anchor}
+        look = {"font-size": self.size, "fill": self.color, "xml:space": "preserve"}
+        font = {"font-family": MONO} if self.mono else {}
+        weight = {"font-weight": "bold"} if self.bold else {}
+        return _element("text", where | look | font | weight, text=self.text)
+
+    def artist(self) -> Any:
+        """Return the matplotlib artist."""
+        from matplotlib.text import Text as Label
+
+        return Label(
+            self.x,
+            self.y + BASELINE * self.size,
+            self.text,
+            fontsize=POINTS * self.size,
+            color=self.color,
+            horizontalalignment={"start": "left", "middle": "center", "end": "right"}[self.anchor],
+            verticalalignment="baseline",
+            fontweight="bold" if self.bold else "normal",
+            fontfamily="DejaVu Sans Mono" if self.mono else "DejaVu Sans",
+            parse_math=False,
+        )
+
+
+@dataclass
+class Drawing:
+    """Shapes in order: later ones lie on top of earlier ones."""
+
+    width: int
+    height: int
+    shapes: list[Rectangle | Disk | Line | Text] = field(default_factory=list)
+
+    def svg(self, alt: str = "") -> str:
+        """Return the drawing as one SVG element that a screen reader reads as `alt`."""
+        label = f' role="img" aria-label="{html.escape(alt)}"' if alt else ""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
+            f' viewBox="0 0 {self.width} {self.height}" font-family="{SANS}"{label}>'
+            '<rect width="100%" height="100%" fill="white"/>'
+            + "".join(shape.svg() for shape in self.shapes)
+            + "</svg>"
+        )
+
+    def png(self, scale: float = 1.44) -> bytes:
+        """Return the drawing as a PNG of `scale` pixels for each CSS pixel."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        fig = Figure((self.width / 100, self.height / 100), dpi=100 * scale, layout="none")
+        canvas = FigureCanvasAgg(fig)
+        ax = fig.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
+        ax.set_axis_off()
+        for order, shape in enumerate(self.shapes):
+            artist = shape.artist()
+            artist.set_zorder(order)
+            ax.add_artist(artist)
+        canvas.draw()
+        return small_png(canvas.buffer_rgba())
+
+
+@functools.lru_cache(maxsize=4096)
+def text_width(text: str, size: float = 13, *, bold: bool = False, mono: bool = False) -> float:
+    """Return the width in CSS pixels of one line of text, as DejaVu Sans sets it."""
+    return float(font(100, bold=bold, mono=mono).getlength(text)) * size / 100
+
+
+@functools.lru_cache(maxsize=16)
+def font(size: int, *, bold: bool = False, mono: bool = False) -> Any:
+    """Return matplotlib's own DejaVu Sans as a Pillow font."""
+    import matplotlib
+    from PIL import ImageFont
+
+    name = f"DejaVuSans{'Mono' if mono else ''}{'-Bold' if bold else ''}.ttf"
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
+
+
+def _number(value: float) -> str:
+    return f"{round(float(value), 2):.10g}"
+
+
+def _element(name: str, attributes: dict[str, Any], tip: str = "", text: str = "") -> str:
+    pairs = "".join(
+        f' {key}="{value if isinstance(value, str) else _number(value)}"'
+        for key, value in attributes.items()
+    )
+    inside = f"<title>{html.escape(tip, quote=False)}</title>" if tip else ""
+    inside += html.escape(text, quote=False)
+    return f"<{name}{pairs}>{inside}</{name}>" if inside else f"<{name}{pairs}/>"

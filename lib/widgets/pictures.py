@@ -1,0 +1,179 @@
+"""The two kinds of picture a widget can show.
+
+Both give, for a State, the live content (what the widget sends to the browser) and a PNG (what a
+static page shows). Neither makes a new figure for an update.
+
+`FigurePicture(build, draw)`: matplotlib artists, built once by `build(figure)` and changed by
+`draw(artists, state)`, rendered by Agg into `widgets.Image`. What `build` returns is redrawn at
+each update, on top of a stored background holding everything else (axes, ticks, labels). Touch
+anything else and the background is drawn anew, which is slower but right.
+
+`DrawingPicture(draw)`: `draw(state)` returns a `Drawing`, sent as SVG text to `widgets.HTML`: for
+bars, heatmaps and tokens that must feel instant.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import ipywidgets
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from lib.display import course_style, png_of, small_png
+from lib.plot_style import GRAY
+from lib.widgets.drawing import Drawing, font
+
+S = TypeVar("S")
+A = TypeVar("A")
+DPI = 100  # of the live picture; more costs time at each update
+
+
+class FigurePicture(Generic[S, A]):
+    """A matplotlib figure of `size` inches, 100 CSS pixels to the inch.
+
+    The layout is settled once, for the first state: leave room for the widest label. `draw` must
+    set everything that depends on the state, so that a frame does not depend on earlier ones.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Figure], A],
+        draw: Callable[[A, S], None],
+        size: tuple[float, float] = (7.2, 3.0),
+    ) -> None:
+        self._build, self._draw, self._size = build, draw, size
+        self._figure: Figure | None = None
+        self._background: Any = None
+        self.width, height = (round(DPI * inches) for inches in size)
+        self.widget = ipywidgets.Image(format="png", width=self.width, height=height)
+
+    def content(self, state: S) -> bytes:
+        """Return the live frame as PNG bytes."""
+        self._prepare(state)
+        self._draw(self._artists, state)
+        if self._background is None or self._figure.stale:
+            self._canvas.draw()
+            self._background = self._canvas.copy_from_bbox(self._figure.bbox)
+        else:
+            self._canvas.restore_region(self._background)
+        renderer = self._canvas.get_renderer()
+        for artist in self._moving:
+            artist.draw(renderer)
+        pixels = np.asarray(self._canvas.buffer_rgba())[..., :3]
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+    def show(self, content: bytes) -> None:
+        """Send a frame to the browser."""
+        self.widget.value = content
+
+    def current(self) -> bytes:
+        """Return the frame sent last."""
+        return self.widget.value
+
+    def png(self, state: S) -> bytes:
+        """Return the frame for a static page: finer, with a palette."""
+        self._prepare(state)
+        self._draw(self._artists, state)
+        self._set_animated(False)
+        try:
+            return png_of(self._figure)
+        finally:
+            self._set_animated(True)
+            self._background = None
+
+    def _prepare(self, state: S) -> None:
+        if self._figure is not None:
+            return
+        with matplotlib.rc_context(course_style()):
+            figure = Figure(figsize=self._size, dpi=DPI)
+            self._canvas = FigureCanvasAgg(figure)
+            self._artists = self._build(figure)
+            self._draw(self._artists, state)
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        self._moving = sorted(_artists_in(self._artists), key=lambda artist: artist.get_zorder())
+        if not self._moving:
+            raise ValueError(
+                "build(figure) must return the artists that draw(artists, state) moves"
+            )
+        self._figure = figure
+        self._set_animated(True)
+
+    def _set_animated(self, animated: bool) -> None:
+        for artist in self._moving:
+            artist.set_animated(animated)
+
+
+def _artists_in(thing: Any) -> Iterator[Artist]:
+    """Yield the artists in nested lists, tuples, mappings and namespaces."""
+    if isinstance(thing, Artist):
+        yield thing
+    elif isinstance(thing, dict):
+        for item in thing.values():
+            yield from _artists_in(item)
+    elif isinstance(thing, list | tuple):
+        for item in thing:
+            yield from _artists_in(item)
+    elif isinstance(thing, np.ndarray) and thing.dtype == object:
+        yield from _artists_in(thing.ravel().tolist())
+    elif hasattr(thing, "__dict__"):
+        yield from _artists_in(vars(thing))
+
+
+class DrawingPicture(Generic[S]):
+    """An SVG picture; `draw(state)` returns the shapes. The width must not change."""
+
+    def __init__(self, draw: Callable[[S], Drawing], width: int = 720) -> None:
+        self._draw, self.width = draw, width
+        self.widget = ipywidgets.HTML()
+
+    def content(self, state: S) -> str:
+        """Return the live frame as SVG text."""
+        return self._drawing(state).svg()
+
+    def show(self, content: str) -> None:
+        """Send a frame to the browser."""
+        self.widget.value = content
+
+    def current(self) -> str:
+        """Return the frame sent last."""
+        return self.widget.value
+
+    def png(self, state: S) -> bytes:
+        """Return the frame for a static page."""
+        return self._drawing(state).png()
+
+    def _drawing(self, state: S) -> Drawing:
+        drawing = self._draw(state)
+        if drawing.width != self.width:
+            raise ValueError(
+                f"the drawing is {drawing.width} px wide, not {self.width} as declared"
+            )
+        return drawing
+
+
+def below_picture(png: bytes, width: int, line: str) -> bytes:
+    """Return a picture of `width` CSS pixels with a line of small gray text below it, wrapped."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    scale = picture.width / width
+    small = font(round(11 * scale))
+    rows = [""]
+    for word in re.split(r"(?<=   )", line):  # between items, not inside them
+        if rows[-1] and small.getlength(rows[-1] + word.rstrip()) > picture.width - 16 * scale:
+            rows.append("")
+        rows[-1] += word
+    step = round(16 * scale)
+    page = Image.new("RGB", (picture.width, picture.height + step * len(rows) + step // 2), "white")
+    page.paste(picture, (0, 0))
+    pen = ImageDraw.Draw(page)
+    for i, row in enumerate(rows):
+        pen.text((8 * scale, picture.height + step * i + step // 4), row, fill=GRAY, font=small)
+    return small_png(np.asarray(page))
