@@ -11,7 +11,7 @@ FLOORS = {
     "model": 1,
     "tokenization": 1,
     "corpora": 1,
-    "downloads": 1,
+    "downloads": 0,
     "display": 1,
     "plot_style": 1,
     "tables": 1,

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Literal
 
 from lib.tokenization import tiktoken_ranks, tokenizer_json
-from lib.tokenization.bpe_merging import MergeTable, Pair
+from lib.tokenization.bpe_merging import MergeTable, Pair, WordCache
 from lib.tokenization.bpe_training import learn_merges, learn_vocabulary
 from lib.tokenization.pretokenization import (
     BYTE_TO_CHAR,
@@ -25,25 +25,6 @@ from lib.tokenization.pretokenization import (
     split,
     unspell,
 )
-
-CACHE_SIZE = 1 << 17  # words; a full cache starts anew
-CACHED_LENGTH = 64  # characters; longer words hardly ever come again
-
-
-class _WordCache(dict):
-    """Word → ids, filled as words are asked for."""
-
-    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
-        super().__init__()
-        self.encode_word = encode_word
-
-    def __missing__(self, word: str) -> list[int]:
-        ids = self.encode_word(word)
-        if len(word) <= CACHED_LENGTH:
-            if len(self) >= CACHE_SIZE:
-                self.clear()
-            self[word] = ids
-        return ids
 
 
 @dataclass(eq=False, repr=False)
@@ -100,7 +81,7 @@ class BPETokenizer:
         }
         self._byte_ids = [self.token_to_id.get(char) for char in BYTE_TO_CHAR]
         self._merge_table = MergeTable(self.merges, self._merged_ids())
-        self._cache = _WordCache(self._encode_word)
+        self._cache = WordCache(self._encode_word)
 
     def _plain_bytes(self, token: str) -> bytes:
         if self.byte_level:
@@ -174,6 +155,7 @@ class BPETokenizer:
 
     @property
     def vocab_size(self) -> int:
+        """The number of tokens, special tokens among them."""
         return len(self.tokens)
 
     def encode(

@@ -4,13 +4,15 @@ Source: Sennrich et al. 2016, section 3.2; Provilkov et al. 2020 (arXiv 1910.132
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise, repeat
 
 Pair = tuple[int, int]
 NO_MERGE = 1 << 62
 LONG_WORD = 200  # tokens; from about here on the heap is quicker than a scan for each merge
+CACHE_SIZE = 1 << 17  # words; a full cache starts anew
+CACHED_LENGTH = 64  # characters; longer words hardly ever come again
 
 
 class MergeTable:
@@ -83,3 +85,19 @@ class MergeTable:
                 return ids
             rank, i = min(found)
             ids = [*ids[:i], self.merged_ids[rank], *ids[i + 2 :]]
+
+
+class WordCache(dict):
+    """Word → ids, filled as words are asked for: cold or warm, a text is one `map` over it."""
+
+    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
+        super().__init__()
+        self.encode_word = encode_word
+
+    def __missing__(self, word: str) -> list[int]:
+        ids = self.encode_word(word)
+        if len(word) <= CACHED_LENGTH:
+            if len(self) >= CACHE_SIZE:
+                self.clear()
+            self[word] = ids
+        return ids

@@ -9,6 +9,7 @@ Qwen's and SmolLM2's as in their tokenizer.json; BERT's rules from Devlin et al.
 (arXiv 1810.04805) and the released tokenization code.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -89,6 +90,27 @@ def _with_gaps(compiled: regex.Pattern, text: str) -> list[str]:
         words += [text[end : match.start()], match.group()]
         end = match.end()
     return [word for word in [*words, text[end:]] if word]
+
+
+# CJK ideographs, each of which BERT takes as a word (ranges from its tokenization code).
+_IDEOGRAPH = regex.compile(
+    "([\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\U00020000-\U0002a6df"
+    "\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf\U0002f800-\U0002fa1f])"
+)
+_DROPPED = regex.compile(r"[\p{C}\ufffd--[\t\n\r]]", regex.VERSION1)
+
+
+def bert_words(text: str, lowercase: bool = True) -> list[str]:
+    """Clean a text as BERT does and cut it into words.
+
+    Control characters go, ideographs stand alone, and the uncased model (`lowercase`) also takes
+    accents off: characters are decomposed (NFD) and the marks dropped.
+    """
+    text = _IDEOGRAPH.sub(r" \1 ", _DROPPED.sub("", text))
+    if lowercase:
+        letters = unicodedata.normalize("NFD", text)
+        text = "".join(c.lower() for c in letters if unicodedata.category(c) != "Mn")
+    return split(text, "bert")
 
 
 def check_text(text: str) -> None:
