@@ -1,0 +1,93 @@
+# Two commands for readers:   make lab    make test
+# Each sets up .venv first, and only when something changed. Python 3.10 to 3.13 and make suffice.
+
+# Any of these can be given on the command line, as in: make lab PYTHON=python3.12
+PYTHON      ?= python3
+# On Linux pip's default torch brings several gigabytes of CUDA. To get the small CPU build, give
+# the CPU index that pytorch.org's install page shows: make lab TORCH_INDEX=https://...
+TORCH_INDEX ?=
+# Further flags for JupyterLab, such as LAB_ARGS=--no-browser
+LAB_ARGS    ?=
+# Further flags for pytest, such as TEST_ARGS="-k bpe"
+TEST_ARGS   ?=
+# Chapters for `make notebooks`, measurements for `make bench`, figures for `make figures`
+NAMES       ?=
+
+VENV  := .venv
+RUN   := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PIP   := $(RUN) -m pip install --constraint constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help lab test notebooks figures bench readme badges constraints clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make lab          open the course in JupyterLab"
+	@echo "make test         run every check and every notebook"
+	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
+	@echo "make figures      draw the committed figures again"
+	@echo "make bench        measure against other libraries"
+	@echo "make readme       write the tables and badges of README.md"
+	@echo "make badges       write the set-up cell and the badges of all chapters"
+	@echo "make constraints  choose newer versions of everything that is installed"
+	@echo "make clean        remove caches (the installation is in .venv: remove that by hand)"
+
+lab: $(READY)
+	@$(RUN) -m lib.downloads
+	@$(RUN) -m jupyterlab notebooks/00_tour.ipynb $(LAB_ARGS)
+
+test: $(READY)
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m lib.downloads
+	@$(RUN) -m pytest --nbmake --nbmake-timeout=300 tests notebooks $(TEST_ARGS)
+
+notebooks: $(READY)
+	@$(RUN) -m tools.notebooks $(NAMES)
+
+figures: $(READY)
+	@$(RUN) -m tools.figures $(NAMES)
+
+bench: $(READY)
+	@$(RUN) -m tools.bench $(NAMES)
+
+readme: $(READY)
+	@$(RUN) -m tools.readme
+
+badges: $(READY)
+	@$(RUN) -m tools.badges
+
+constraints: $(READY)
+	@$(RUN) -m pip install --quiet "uv>=0.9"
+	@$(RUN) -m tools.constraints
+
+clean:
+	@rm -rf .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	@find lib tools tests notebooks -name __pycache__ -prune -exec rm -rf {} +
+	@find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+# The installation. The stamps are written last, so an interrupted set-up is taken up again.
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "There is no $(PYTHON) here. Install Python 3.10 to 3.13, or name yours: make PYTHON=..." >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "The course needs Python 3.10 to 3.13; $(PYTHON) is `$(PYTHON) --version 2>&1`." >&2; \
+	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks its venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+	  exit 1; }
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(READY): $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing PyTorch ..."
+	@$(PIP) torch $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
+	@echo "Installing the other packages, about a hundred: a minute or two ..."
+	@$(PIP) --quiet hatchling editables
+	@$(PIP) --quiet --no-build-isolation --editable ".[dev]"
+	@touch $@
+	@echo "Ready."
