@@ -25,7 +25,7 @@ LLAMA_31_ROPE = {
 
 
 def small_model(kind: str) -> transformers.PreTrainedModel:
-    """A random model of the named kind, in evaluation mode, every parameter away from its default."""
+    """A random model of the named kind, in evaluation mode, no parameter at its default."""
     torch.manual_seed(0)
     if kind == "gpt2":
         config = transformers.GPT2Config(

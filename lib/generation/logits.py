@@ -13,7 +13,9 @@ def temperature(logits: Float[Tensor, "B V"], value: float) -> Float[Tensor, "B 
     Source: Ackley, Hinton & Sejnowski (1985). Raises ValueError unless value is positive.
     """
     if not value > 0:
-        raise ValueError(f"temperature must be above 0, got {value}; for greedy decoding do not sample")
+        raise ValueError(
+            f"temperature must be above 0, got {value}; for greedy decoding do not sample"
+        )
     return logits / value
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -78,9 +78,9 @@ def fused_attention(
     n_query, n_key = query.shape[-2], key.shape[-2]
     if n_query == 1 and mask is None:
         # One new token sees every key: its query heads can share a key head as if they were rows.
-        grouped = rearrange(query, "B (K G) 1 D -> B K G D", K=key.shape[1])
+        grouped = query.unflatten(1, (key.shape[1], -1)).squeeze(3)  # B K G D
         output = F.scaled_dot_product_attention(grouped, key, value, dropout_p=dropout)
-        return rearrange(output, "B K G D -> B (K G) 1 D")
+        return output.flatten(1, 2).unsqueeze(2)
     if mask is None and n_query != n_key:
         mask = causal_mask(n_query, n_key, query.device)
     return F.scaled_dot_product_attention(
@@ -101,9 +101,9 @@ class Attention(nn.Module):
         super().__init__()
         width, d_head, bias = config.d_model, config.d_head, config.attention_bias
         self.layer, self.d_head, self.dropout = layer, d_head, config.dropout
-        self.query = nn.Linear(width, config.n_heads * d_head, bias)
-        self.key = nn.Linear(width, config.n_kv_heads * d_head, bias)
-        self.value = nn.Linear(width, config.n_kv_heads * d_head, bias)
+        self.heads = (config.n_heads, config.n_kv_heads, config.n_kv_heads)  # H, K, K
+        # W_q, W_k and W_v as one matrix: one large product is quicker than three small ones.
+        self.query_key_value = nn.Linear(width, sum(self.heads) * d_head, bias)
         self.output = nn.Linear(config.n_heads * d_head, width, bias)
         self.query_norm = make_norm(config, d_head) if config.qk_norm else None
         self.key_norm = make_norm(config, d_head) if config.qk_norm else None
@@ -112,14 +112,15 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "B T C"], rotary: Rotary | None = None
     ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B K T D"], Float[Tensor, "B K T D"]]:
         """Queries, keys and values, split into heads, normalized and rotated as configured."""
-        query, key, value = (
-            rearrange(projection(x), "B T (heads D) -> B heads T D", D=self.d_head)
-            for projection in (self.query, self.key, self.value)
-        )
+        n_heads, n_kv_heads, _ = self.heads
+        heads = self.query_key_value(x).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
         if self.query_norm is not None:
-            query, key = self.query_norm(query), self.key_norm(key)
+            query, key, value = heads.split(self.heads, dim=1)
+            heads = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
+        query_key, value = heads.split((n_heads + n_kv_heads, n_kv_heads), dim=1)
         if rotary is not None:
-            query, key = apply_rope(query, *rotary), apply_rope(key, *rotary)
+            query_key = apply_rope(query_key, *rotary)
+        query, key = query_key.split((n_heads, n_kv_heads), dim=1)
         return query, key, value
 
     def forward(
@@ -134,7 +135,7 @@ class Attention(nn.Module):
             key, value = cache.append(self.layer, key, value)
         dropout = self.dropout if self.training else 0.0
         heads = fused_attention(query, key, value, mask, dropout)
-        return self.output(rearrange(heads, "B H T D -> B T (H D)"))
+        return self.output(heads.transpose(1, 2).flatten(2))
 
     def steps(
         self,

@@ -42,9 +42,10 @@ class KVCache:
             raise ValueError(
                 f"the cache holds {self.capacity} positions, got {end}; create it with more room"
             )
-        self.keys[layer, :, :, self.length : end] = key
-        self.values[layer, :, :, self.length : end] = value
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, :, self.length : end] = key
+        values[:, :, self.length : end] = value
+        return keys[:, :, :end], values[:, :, :end]
 
     def advance(self, n_positions: int) -> None:
         """Count the positions that every layer has now stored."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lib.model import LanguageModel, ModelConfig
 from lib.model.positions import interleaved_to_half_split
+from lib.pretrained.weights import build_model
 from lib.tokenization import BPETokenizer
 
 # GGUF's tensor names, and ours. {} is the number of the layer.
@@ -44,7 +45,7 @@ def load_gguf(
         raise
     except Exception as error:  # the parser raises whatever a broken file makes it stumble on
         raise ValueError(f"{path.name} is not a complete GGUF file ({error})") from error
-    metadata = _Metadata(path.name, {key: field for key, field in reader.fields.items()})
+    metadata = _Metadata(path.name, dict(reader.fields))
     tied = all(tensor.name != "output.weight" for tensor in reader.tensors)
     model = _build(_read_config(metadata, tied), reader.tensors, dtype, path.name)
     return model, _read_tokenizer(metadata)
@@ -90,40 +91,25 @@ def _read_config(metadata: _Metadata, tied: bool) -> ModelConfig:
 
 
 def _build(config: ModelConfig, tensors, dtype: torch.dtype, filename: str) -> LanguageModel:
-    """Fill a model tensor by tensor, so that no second copy of the weights is ever in memory."""
-    with torch.device("meta"):
-        model = LanguageModel(config)
-    expected = model.state_dict()
-    found = {}
+    """Read the tensors one by one, so that no second copy of the weights is ever in memory."""
+    weights = {}
     for tensor in tensors:
-        name, layer = _our_name(tensor.name)
-        if name not in expected:
+        name = _our_name(tensor.name)
+        if name is None:
             raise ValueError(f"{filename} holds an unknown tensor {tensor.name!r}")
         weight = _dequantize(tensor).to(dtype)
         if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
-            n_heads = config.n_heads if "attn_q" in tensor.name else config.n_kv_heads
-            weight = weight[interleaved_to_half_split(n_heads, config.d_head)]
-        if weight.shape != expected[name].shape:
-            raise ValueError(
-                f"{filename}: {tensor.name} has shape {tuple(weight.shape)}, "
-                f"expected {tuple(expected[name].shape)}"
-            )
-        found[name] = weight
-    if config.tie_embeddings and "embedding.weight" in found:
-        found["head.weight"] = found["embedding.weight"]
-    if missing := sorted(set(expected) - set(found)):
-        raise ValueError(f"{filename} lacks {len(missing)} tensors, the first is {missing[0]}")
-    model.load_state_dict(found, assign=True)
-    if config.tie_embeddings:
-        model.head.weight = model.embedding.weight
-    return model.eval()
+            # GGUF keeps the rotary pairs of a head side by side.
+            rows = interleaved_to_half_split(weight.shape[0] // config.d_head, config.d_head)
+            weight = weight[rows]
+        weights[name] = weight
+    return build_model(config, weights, filename)
 
 
-def _our_name(name: str) -> tuple[str | None, str]:
-    parts = name.split(".")
-    layer = parts[1] if parts[0] == "blk" else ""
-    pattern = ".".join(["blk", "{}", *parts[2:]]) if layer else name
-    return (NAMES[pattern].format(layer) if pattern in NAMES else None), layer
+def _our_name(name: str) -> str | None:
+    layer = name.split(".")[1] if name.startswith("blk.") else ""
+    pattern = name.replace(f"blk.{layer}.", "blk.{}.", 1)
+    return NAMES[pattern].format(layer) if pattern in NAMES else None
 
 
 def _dequantize(tensor) -> Tensor:
@@ -137,12 +123,14 @@ def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:
     model, pre = metadata["tokenizer.ggml.model"], metadata["tokenizer.ggml.pre"]
     if model != "gpt2" or pre not in PRETOKENIZERS:
         raise ValueError(
-            f"{metadata.filename} has a tokenizer {model!r} with split {pre!r}; supported is 'gpt2' "
-            f"with {', '.join(map(repr, PRETOKENIZERS))}"
+            f"{metadata.filename} has a tokenizer {model!r} with split {pre!r}; supported is "
+            f"'gpt2' with {', '.join(map(repr, PRETOKENIZERS))}"
         )
     tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
     special = {
-        token: i for i, (token, kind) in enumerate(zip(tokens, types, strict=True)) if kind == CONTROL
+        token: i
+        for i, (token, kind) in enumerate(zip(tokens, types, strict=True))
+        if kind == CONTROL
     }
     tokenizer = BPETokenizer.from_gpt2_strings(
         tokens, metadata["tokenizer.ggml.merges"], PRETOKENIZERS[pre], special_tokens=special

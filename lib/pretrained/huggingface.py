@@ -14,17 +14,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lib.model import LanguageModel, ModelConfig, RopeScaling
+from lib.pretrained.weights import build_model
 from lib.tokenization import BPETokenizer
 
 # Settings that do not change the logits of a forward pass in evaluation mode.
-HARMLESS = set(
-    "_name_or_path architectures attention_dropout attn_pdrop bos_token_id dtype embd_pdrop "
-    "eos_token_id id2label initializer_range is_encoder_decoder is_llama_config label2id "
-    "max_window_layers model_type pad_token_id pretraining_tp problem_type resid_pdrop "
-    "summary_activation summary_first_dropout summary_proj_to_labels summary_type "
-    "summary_use_proj task_specific_params torch_dtype transformers.js_config "
-    "transformers_version use_cache n_ctx output_attentions output_hidden_states return_dict "
-    "chunk_size_feed_forward".split()
+HARMLESS = frozenset(
+    """
+    _name_or_path architectures attention_dropout attn_pdrop bos_token_id chunk_size_feed_forward
+    dtype embd_pdrop eos_token_id id2label initializer_range is_encoder_decoder is_llama_config
+    label2id max_window_layers model_type n_ctx output_attentions output_hidden_states pad_token_id
+    pretraining_tp problem_type resid_pdrop return_dict summary_activation summary_first_dropout
+    summary_proj_to_labels summary_type summary_use_proj task_specific_params torch_dtype
+    transformers.js_config transformers_version use_cache
+    """.split()  # noqa: SIM905
 )
 # Settings for which this code has one behavior; any other value is an error.
 FIXED = {
@@ -68,7 +70,7 @@ GPT2_NAMES = {
     "ln_f": "final_norm",
     "lm_head": "head",
     "h.{}.ln_1": "blocks.{}.attention_norm",
-    "h.{}.attn.c_attn": "blocks.{}.attention.query+key+value",
+    "h.{}.attn.c_attn": "blocks.{}.attention.query_key_value",
     "h.{}.attn.c_proj": "blocks.{}.attention.output",
     "h.{}.ln_2": "blocks.{}.feedforward_norm",
     "h.{}.mlp.c_fc": "blocks.{}.feedforward.up",
@@ -88,11 +90,9 @@ def load_folder(
     folder = Path(folder)
     settings = _read_json(folder / "config.json")
     config = read_config(settings)
-    with torch.device("meta"):
-        model = LanguageModel(config)
-    weights = _read_weights(folder, settings["model_type"], config, set(model.state_dict()), dtype)
-    _assign(model, weights, folder)
-    return model.eval(), _read_tokenizer(folder, settings)
+    weights = dict(_read_weights(folder, settings["model_type"], dtype))
+    model = build_model(config, weights, folder.name)
+    return model, _read_tokenizer(folder, settings)
 
 
 def read_config(settings: dict) -> ModelConfig:
@@ -192,29 +192,18 @@ def _activation(name: str) -> str:
     return ACTIVATION_NAMES[name]
 
 
-def _read_weights(
-    folder: Path, kind: str, config: ModelConfig, expected: set[str], dtype: torch.dtype
-) -> Iterator[tuple[str, Tensor]]:
-    """Our name and our layout of every tensor in the folder."""
-    for name, tensor in _tensors(folder):
-        if name.endswith(BUFFERS):
+def _read_weights(folder: Path, kind: str, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in the folder, under our name and in our layout."""
+    names = GPT2_NAMES if kind == "gpt2" else LLAMA_NAMES
+    for theirs, tensor in _tensors(folder):
+        if theirs.endswith(BUFFERS):
             continue
-        tensor = tensor.to(dtype)
-        if kind == "gpt2":
-            ours = _our_name(name.removeprefix("transformer."), GPT2_NAMES)
-            if ".c_" in name and name.endswith("weight"):
-                tensor = tensor.T.contiguous()  # GPT-2's Conv1D stores (in, out)
-        else:
-            ours = _our_name(name, LLAMA_NAMES)
-        if ours is not None and "query+key+value" in ours:
-            parts = zip(("query", "key", "value"), tensor.chunk(3), strict=True)
-            pairs = [(ours.replace("query+key+value", part), value.clone()) for part, value in parts]
-        else:
-            pairs = [(ours, tensor)]
-        for our_name, value in pairs:
-            if our_name not in expected:
-                raise ValueError(f"{folder.name} holds a tensor that is not supported: {name}")
-            yield our_name, value
+        name = _our_name(theirs.removeprefix("transformer."), names)
+        if name is None:
+            raise ValueError(f"{folder.name} holds a tensor that is not supported: {theirs}")
+        if kind == "gpt2" and ".c_" in theirs and theirs.endswith("weight"):
+            tensor = tensor.T.contiguous()  # GPT-2's Conv1D stores (in, out)
+        yield name, tensor.to(dtype)
 
 
 def _our_name(name: str, names: dict[str, str]) -> str | None:
@@ -243,24 +232,6 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                     yield key, file.get_tensor(key)
         except SafetensorError as error:
             raise ValueError(f"{name} is damaged or cut short ({error})") from error
-
-
-def _assign(model: LanguageModel, weights: Iterator[tuple[str, Tensor]], folder: Path) -> None:
-    expected, found = model.state_dict(), {}
-    for name, tensor in weights:
-        if tensor.shape != expected[name].shape:
-            raise ValueError(
-                f"{folder.name}: {name} has shape {tuple(tensor.shape)}, "
-                f"expected {tuple(expected[name].shape)}"
-            )
-        found[name] = tensor
-    if model.config.tie_embeddings and "embedding.weight" in found:
-        found["head.weight"] = found["embedding.weight"]
-    if missing := sorted(set(expected) - set(found)):
-        raise ValueError(f"{folder.name} lacks {len(missing)} tensors, the first is {missing[0]}")
-    model.load_state_dict(found, assign=True)
-    if model.config.tie_embeddings:
-        model.head.weight = model.embedding.weight
 
 
 def _read_tokenizer(folder: Path, settings: dict) -> BPETokenizer | None:

@@ -115,7 +115,7 @@ def test_broken_weights_are_named(tmp_path):
     tensors = load_file(path)
 
     save_file(tensors | {"model.layers.0.mystery.weight": torch.ones(2)}, path)
-    with pytest.raises(ValueError, match="not supported: model.layers.0.mystery.weight"):
+    with pytest.raises(ValueError, match=r"not supported: model.layers.0.mystery.weight"):
         load_folder(tmp_path)
 
     save_file({k: v for k, v in tensors.items() if "layers.1.mlp" not in k}, path)
