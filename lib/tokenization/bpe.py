@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
+from typing import Literal, SupportsIndex
 
 from lib.tokenization import tiktoken_ranks, tokenizer_json
 from lib.tokenization.bpe_merging import MergeTable, Pair, WordCache
@@ -242,7 +242,7 @@ class BPETokenizer:
         unknown = self.token_to_id.get(self.unknown_token)
         return [i for i in (unknown if i is None else i for i in ids) if i is not None]
 
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+    def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
         """The bytes of `ids`, also where they end in the middle of a character."""
         try:
             return b"".join(map(self._bytes_of.__getitem__, _as_list(ids)))
@@ -251,7 +251,7 @@ class BPETokenizer:
                 f"id {error.args[0]} is not in the vocabulary (0 to {self.vocab_size - 1})"
             ) from error
 
-    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
+    def decode(self, ids: Iterable[SupportsIndex], skip_special_tokens: bool = False) -> str:
         """The text of `ids`; bytes that are no UTF-8 become U+FFFD, the replacement character."""
         if skip_special_tokens:
             special = set(self.special_tokens.values())
@@ -283,5 +283,5 @@ class BPETokenizer:
         return cls(**tiktoken_ranks.read(path, special_tokens or {}), pattern=pattern)
 
 
-def _as_list(ids: Iterable[int]) -> list[int]:
+def _as_list(ids: Iterable[SupportsIndex]) -> list[int]:
     return ids.tolist() if hasattr(ids, "tolist") else list(ids)

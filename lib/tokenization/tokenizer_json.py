@@ -35,6 +35,8 @@ def read(path: str | os.PathLike) -> Json:
     for option in ("continuing_subword_prefix", "byte_fallback", "dropout"):
         if model.get(option):
             raise ValueError(f"{file}: model option {option}={model[option]!r} is not supported")
+    if model.get("fuse_unk") and model.get("unk_token"):
+        raise ValueError(f"{file}: model option fuse_unk=True is not supported")
     try:
         special, added = _added_tokens(content)
         tokens, merges = _vocabulary(model, special | added)
@@ -154,7 +156,7 @@ def _bos(step: Json | None) -> str | None:
         names = [next(iter(piece.values()))["id"] for piece in part["single"]]
         if names == ["A"]:
             continue
-        if len(names) != 2 or names[1] != "A":
+        if len(names) != 2 or names[0] == "A" or names[1] != "A":
             raise ValueError(f"post-processor template {names} is not supported, only [BOS, 'A']")
         first = part["special_tokens"][names[0]]["tokens"][0]
     return first
