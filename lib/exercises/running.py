@@ -1,0 +1,145 @@
+"""Run a reader's function safely: on copies, with fixed random numbers, within a time limit."""
+
+import ctypes
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.exercises.comparing import difference
+
+
+class TooSlow(BaseException):
+    """The time is up. Not an Exception, so that `except Exception` in an answer lets it pass."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call did: a value, or an error, and which arguments (by position) it changed."""
+
+    value: Any = None
+    error: BaseException | None = None
+    changed: tuple[int, ...] = ()
+
+
+def run(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Outcome:
+    """Call `function` on copies of `arguments`. Nothing that it raises gets out, but for ^C."""
+    copies = [copy_of(argument) for argument in arguments]
+    try:
+        with fixed_random_numbers():
+            value = call_within(seconds, lambda: function(*copies))
+    except (Exception, SystemExit, TooSlow) as error:
+        return Outcome(error=error)
+    changed = (i for i, (a, b) in enumerate(zip(arguments, copies, strict=True)) if differs(a, b))
+    return Outcome(value=value, changed=tuple(changed))
+
+
+def copy_of(value: Any) -> Any:
+    """Copy tensors, arrays, containers and random generators; share models and other objects."""
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(copy_of(item) for item in value)
+    if type(value) is dict:
+        return {key: copy_of(item) for key, item in value.items()}
+    if isinstance(value, torch.Generator):
+        return torch.Generator(device=value.device).set_state(value.get_state())
+    if isinstance(value, random.Random):
+        twin = random.Random()
+        twin.setstate(value.getstate())
+        return twin
+    return value
+
+
+def differs(before: Any, after: Any) -> bool:
+    """Tell whether an argument that `copy_of` copies was changed."""
+    plain = (Tensor, np.ndarray, list, tuple, set, dict)
+    if not isinstance(before, plain):
+        return False
+    if isinstance(before, Tensor | np.ndarray):
+        return difference(before, after, rtol=0.0, atol=0.0) is not None
+    if len(before) != len(after):
+        return True
+    if isinstance(before, set):
+        return before != after
+    if isinstance(before, dict):
+        return list(before) != list(after) or any(differs(before[k], after[k]) for k in before)
+    for a, b in zip(before, after, strict=True):
+        if differs(a, b) or (not isinstance(a, plain) and a is not b and difference(a, b)):
+            return True
+    return False
+
+
+@contextmanager
+def fixed_random_numbers(seed: int = 0) -> Iterator[None]:
+    """Seed torch, NumPy and random, and give them back as they were."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
+
+
+def call_within(seconds: float, function: Callable[[], Any]) -> Any:
+    """Return `function()`, or raise TooSlow after `seconds`.
+
+    In the main thread of Unix a timer signal interrupts the call where it is; elsewhere the call
+    runs in a thread of its own. A loop inside one call of compiled code is beyond both.
+    """
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        return _call_with_signal(seconds, function)
+    return _call_in_thread(seconds, function)
+
+
+def _call_with_signal(seconds: float, function: Callable[[], Any]) -> Any:
+    running = True
+
+    def stop(*_: Any) -> None:
+        if running:
+            raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)  # again, should an answer swallow the first
+    try:
+        return function()
+    finally:
+        running = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _call_in_thread(seconds: float, function: Callable[[], Any]) -> Any:
+    results: list[tuple[Any, BaseException | None]] = []
+
+    def work() -> None:
+        try:
+            results.append((function(), None))
+        except BaseException as error:
+            results.append((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not results:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow)
+        )
+        raise TooSlow
+    value, error = results[0]
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,416 @@
+"""`check` names mistakes, copes with every kind of bad answer, and never raises."""
+
+import contextlib
+import dataclasses
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.exercises import Exercise, Mistake, checking
+from lib.exercises.comparing import brief, difference
+from lib.exercises.running import TooSlow, call_within, copy_of, differs, fixed_random_numbers, run
+from tests.exercises.assertions import assert_exercise
+
+
+def softmax_cases(seed):
+    random_numbers = torch.Generator().manual_seed(seed)
+    sizes = [(1, 3), (2, 3), (4, 4), (2, 3, 5)]
+    return [(torch.randn(size, generator=random_numbers), 0.5 + seed) for size in sizes]
+
+
+SOFTMAX = Exercise(
+    title="Softmax with a temperature",
+    reference=lambda logits, temperature: torch.softmax(logits / temperature, dim=-1),
+    cases=softmax_cases,
+    mistakes=[
+        Mistake(
+            lambda logits, temperature: torch.softmax(logits * temperature, dim=-1),
+            "It multiplies by the temperature; divide the logits by it.",
+        ),
+        Mistake(
+            lambda logits, temperature: torch.softmax(logits / temperature, dim=0),
+            "The softmax runs over the first dimension; it must run over the last.",
+        ),
+        Mistake(
+            lambda logits, temperature: (logits / temperature).exp(),
+            "It does not divide by the sum.",
+        ),
+        Mistake(
+            lambda logits, temperature: (logits @ logits) / temperature,
+            "Nothing is to be multiplied with itself.",
+        ),
+    ],
+    difficulty=1,
+    minutes=5,
+    seconds=0.5,
+)
+
+
+def stub(logits, temperature):
+    raise NotImplementedError
+
+
+def solution(logits, temperature):
+    exponentials = (logits / temperature - (logits / temperature).amax(-1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(-1, keepdim=True)
+
+
+def report_of(answer, exercise=SOFTMAX):
+    report = exercise.report(answer)
+    assert str(report) == str(exercise.report(answer)), "a report must not depend on chance"
+    return report
+
+
+def test_the_exercise_proves_itself():
+    halves = (lambda logits, temperature: solution(logits, temperature) / 2, "0.5 times")
+    assert_exercise(SOFTMAX, stub, solution, [halves])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"mistakes": SOFTMAX.mistakes[:2]}, "fewer than three"),
+        ({"mistakes": [*SOFTMAX.mistakes, Mistake(solution, "Nothing.")]}, "passes: Nothing"),
+        ({"mistakes": [*SOFTMAX.mistakes, SOFTMAX.mistakes[0]]}, "two mistakes say the same"),
+        (
+            {"mistakes": [*SOFTMAX.mistakes, Mistake(SOFTMAX.mistakes[0].wrong, "Another.")]},
+            "expected 'Another.'",
+        ),
+        ({"reference": SOFTMAX.mistakes[0].wrong}, "it is 0"),
+    ],
+)
+def test_a_bad_exercise_does_not_prove_itself(change, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        assert_exercise(dataclasses.replace(SOFTMAX, **change), stub, solution)
+
+
+def empty(logits, temperature): ...
+
+
+def documented(logits, temperature):
+    """Only this."""
+
+
+@pytest.mark.parametrize("answer", [stub, empty, documented, ..., None])
+def test_stubs_are_open(answer):
+    report = report_of(answer)
+    assert report.status == "open"
+    assert str(report) == (
+        "Not answered yet: Softmax with a temperature. Difficulty 1 of 3, about 5 minutes."
+    )
+
+
+def forgets_return(logits, temperature):
+    torch.softmax(logits / temperature, dim=-1)
+
+
+def in_place(logits, temperature):
+    logits /= temperature
+    return torch.softmax(logits, dim=-1)
+
+
+def for_ever(logits, temperature):
+    while True:
+        with contextlib.suppress(Exception):
+            time.sleep(0.01)
+
+
+def only_small(logits, temperature):
+    result = solution(logits, temperature)
+    return result if logits.shape[-1] == 3 else result * 0 + 1
+
+
+def quits(logits, temperature):
+    raise SystemExit
+
+
+def recurses(logits, temperature):
+    return recurses(logits, temperature)
+
+
+def typo(logits, temperature):
+    return torch.softmax(logit / temperature, dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (forgets_return, "returns None: is the `return` missing?"),
+        (in_place, "changes its argument `logits` in place"),
+        (for_ever, "stopped after 0.5 s"),
+        (only_small, "right in 4 of 8 cases"),
+        (quits, "raises SystemExit"),
+        (recurses, "raises RecursionError"),
+        (typo, "raises NameError"),
+        (lambda logits: logits, "called with 2 arguments, but takes (logits)"),
+        (lambda *a: solution(*a).tolist(), "a list, expected a tensor"),
+        (lambda *a: solution(*a).mT, "Two dimensions seem to be swapped"),
+        (lambda *a: solution(*a).flatten(), "shaped otherwise"),
+        (lambda *a: solution(*a)[0], "Its shape is (3,), expected (1, 3)"),
+        (lambda *a: solution(*a).double(), "dtype is float64, expected float32"),
+        (lambda *a: solution(*a) * torch.nan, "NaN in 3 of 3"),
+        (lambda *a: solution(*a) / 2, "0.5 times"),
+        (lambda *a: solution(*a) + torch.eye(3)[:1], "At [0, 0] it is"),
+        (lambda *a: iter(solution(*a)), "generator"),
+        (0.5, "A function is asked for, got 0.5"),
+        (print, "returns None"),
+    ],
+)
+def test_bad_answers_are_named(answer, message):
+    report = report_of(answer)
+    assert report.status == "wrong"
+    assert message in report.message
+
+
+def test_the_example_is_the_smallest_case_and_shows_the_line():
+    example = report_of(typo).example
+    assert example.splitlines()[1:] == [
+        "temperature = 0.5",
+        f"expected: {brief(SOFTMAX.reference(*softmax_cases(0)[0]))}",
+        "got: NameError: name 'logit' is not defined",
+        "in the line: return torch.softmax(logit / temperature, dim=-1)",
+    ]
+    assert example.startswith("logits = tensor([[")
+
+
+def test_a_wrong_answer_that_fails_as_a_known_mistake_does_gets_its_message():
+    def squares(logits, temperature):
+        return (logits @ logits) / temperature
+
+    assert "multiplied with itself" in report_of(squares).message
+
+
+def test_calling_shows_the_report_and_never_raises(monkeypatch):
+    shown = []
+    monkeypatch.setattr(checking, "publish", shown.append)
+    assert SOFTMAX(solution) is None
+    SOFTMAX(typo)
+    SOFTMAX(lambda *a: "<b>*x*</b> `y`")
+    broken = Exercise("Broken", lambda: 1, lambda seed: 1 / 0, [], 1, 1)
+    broken(lambda: 1)
+    markdown = [data["text/markdown"] for data in shown]
+    assert markdown[0] == (
+        "**Right: Softmax with a temperature.** It equals the reference in 8 cases."
+    )
+    assert "```text\nlogits = tensor(" in markdown[1]
+    assert "````" not in markdown[1]
+    assert "failed with ZeroDivisionError: division by zero" in markdown[3]
+    assert shown[0]["text/plain"].startswith("Right: Softmax")
+
+
+def test_markup_in_messages_is_escaped():
+    words = Exercise("Words", lambda: "a", lambda seed: [()], [], 1, 1)
+    report = report_of(lambda: "<b>*x*</b>", words)
+    assert "&#60;b&#62;&#42;x" in checking._markdown(report.message)
+    assert checking._markdown("use `a[_]` not a_b") == "use `a[_]` not a&#95;b"
+
+
+def chance():
+    return torch.rand(2), np.random.rand(), random.random()  # noqa: NPY002
+
+
+def test_random_numbers_are_fixed():
+    assert report_of(chance, Exercise("Sample", chance, lambda seed: [()], [], 1, 1)).passed
+
+
+def test_random_numbers_are_given_back():
+    def states():
+        return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
+
+    before = states()
+    with fixed_random_numbers():
+        chance()
+    assert states() == before
+
+
+def test_an_expected_error_must_be_raised():
+    def reference(top_p):
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {top_p}")
+        return top_p
+
+    exercise = Exercise("Bounds", reference, lambda seed: [(0.5,), (1.7,)], [], 1, 1)
+    assert report_of(reference, exercise).passed
+    assert "where ValueError must be raised" in report_of(lambda top_p: top_p, exercise).message
+    assert (
+        "raises KeyError, expected ValueError"
+        in report_of(lambda top_p: top_p if top_p < 1 else {}[top_p], exercise).message
+    )
+
+
+def test_answers_that_are_not_functions():
+    class Upper:
+        def encode(self, text):
+            return [ord(c) for c in text.upper()]
+
+    class Bytes:
+        def encode(self, text):
+            return list(text.encode())
+
+    exercise = Exercise(
+        title="Encoder",
+        reference=lambda text: [ord(c) for c in text],
+        cases=lambda seed: [("a",), ("aé",)],
+        mistakes=[Mistake(Bytes, "These are bytes, not code points.")],
+        difficulty=2,
+        minutes=10,
+        call=lambda encoder, text: encoder().encode(text),
+    )
+    assert report_of(Bytes, exercise).message == "These are bytes, not code points."
+    assert "In item 0: It returns 65, expected 97" in report_of(Upper, exercise).message
+    assert "AttributeError" in report_of(object, exercise).message
+
+
+# Comparing
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_a_value_equals_its_copy(value):
+    assert difference(value, copy_of(value)) is None
+    assert not differs(value, copy_of(value))
+
+
+@given(VALUES, VALUES)
+def test_comparing_never_raises_and_is_symmetric_where_types_agree(a, b):
+    if type(a) is type(b) and not isinstance(a, float | list | dict):
+        assert (difference(a, b) is None) == (difference(b, a) is None)
+    assert difference(a, b) is None or len(difference(a, b)) > 10
+
+
+@given(
+    st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=6),
+    st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=6),
+)
+def test_tensors_are_compared_as_torch_does(a, b):
+    expected, got = torch.tensor(a), torch.tensor(b)
+    try:
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+        same = True
+    except AssertionError:
+        same = False
+    assert (difference(expected, got) is None) == same
+    arrays = difference(expected.numpy(), got.numpy())
+    assert (arrays is None) == same
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "message"),
+    [
+        (True, 1, "an int, expected True or False"),
+        (1, True, "a bool, expected a number"),
+        (1.0, torch.tensor(1.0), "use `.item()`"),
+        (1.5, 2.5, "returns 2.5, expected 1.5"),
+        ("abc", "abd", "from position 2 on: 'd', not 'c'"),
+        ("abc", b"abc", "a bytes, expected a str"),
+        ({"a": 1}, {"b": 1}, "The key 'a' is missing"),
+        ({"a": 1}, {"a": 1, "b": 1}, "The key 'b' should not be there"),
+        ({"a": [1, 2]}, {"a": [1, 3]}, "Under the key 'a': In item 1"),
+        ([1], [1, 2], "2 items, expected 1"),
+        ({1}, {2}, "returns {2}, expected {1}"),
+        (torch.tensor([1, 2]), torch.tensor([1, 3]), "At [1] it is 3, expected 2"),
+        (torch.tensor(1), torch.tensor(2), "It is 2, expected 1"),
+        (np.zeros(2), torch.zeros(2), "a tensor, expected a NumPy array"),
+    ],
+)
+def test_differences_are_told(expected, got, message):
+    assert message in difference(expected, got)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"),
+    [
+        (2, 2.0),
+        (1.0, np.float32(1.0)),
+        ((1, 2), [1, 2]),
+        (float("nan"), float("nan")),
+        (torch.tensor([float("inf"), float("nan")]), torch.tensor([float("inf"), float("nan")])),
+    ],
+)
+def test_harmless_differences_pass(expected, got):
+    assert difference(expected, got) is None
+
+
+def test_brief_is_short():
+    assert brief(torch.zeros(3, 10)) == "tensor of shape (3, 10), float32"
+    assert brief(torch.tensor([[0.12345, 1]])) == "tensor([[0.1235, 1]])"
+    assert brief(torch.zeros(0, 2)) == "tensor([]) of shape (0, 2)"
+    assert len(brief("x" * 1000)) == 160
+    assert brief((torch.tensor([1]), 2)) == "(tensor([1]), 2)"
+
+
+# Running
+
+
+def test_a_thread_is_stopped_where_there_are_no_signals():
+    results = []
+
+    def work():
+        results.append(call_within(5.0, lambda: 3))
+        for function in (lambda: for_ever(None, None), lambda: 1 / 0):
+            with pytest.raises((TooSlow, ZeroDivisionError)) as caught:
+                call_within(0.2, function)
+            results.append(caught.type)
+
+    before = threading.active_count()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert results == [3, TooSlow, ZeroDivisionError]
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threading.active_count() == before, "the endless answer still runs"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        torch.zeros(2),
+        np.zeros(2),
+        [1, 2],
+        {"a": [1]},
+        {1},
+        ([1], 2),
+        [torch.zeros(2)],
+        {"t": np.zeros(2)},
+    ],
+)
+def test_changes_in_place_are_seen_and_kept_from_the_caller(argument):
+    def spoil(x):
+        if isinstance(x, torch.Tensor | np.ndarray):
+            x[0] = 1
+        elif isinstance(x, list) and isinstance(x[0], int):
+            x.append(3)
+        elif isinstance(x, set):
+            x.add(3)
+        else:
+            spoil(x[next(iter(x))] if isinstance(x, dict) else x[0])
+
+    before = copy_of(argument)
+    assert run(spoil, [argument], 1.0).changed == (0,)
+    assert not differs(before, argument)
+    assert run(lambda x: 1, [argument], 1.0).changed == ()
+
+
+def test_copies_keep_gradients_and_generators_and_share_models():
+    weight = torch.ones(2, requires_grad=True)
+    assert copy_of(weight).requires_grad
+    generator = torch.Generator().manual_seed(1)
+    twin = copy_of(generator)
+    assert torch.equal(torch.rand(3, generator=twin), torch.rand(3, generator=generator))
+    dice = random.Random(1)
+    assert copy_of(dice).random() == dice.random()
+    model = torch.nn.Linear(1, 1)
+    assert copy_of(model) is model
