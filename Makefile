@@ -84,6 +84,8 @@ $(VENV)/.created:
 	@touch $@
 
 $(READY): $(VENV)/.created pyproject.toml constraints.txt
+	@[ "`uname -s`" != Linux ] || [ -n "$(TORCH_INDEX)" ] || \
+	  echo "On Linux PyTorch may bring gigabytes of CUDA; README.md says how TORCH_INDEX avoids that."
 	@echo "Installing PyTorch ..."
 	@$(PIP) torch $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 	@echo "Installing the other packages, about a hundred: a minute or two ..."

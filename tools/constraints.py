@@ -1,7 +1,7 @@
 """Writes constraints.txt: `python -m tools.constraints`, run by `make constraints`.
 
-uv resolves pyproject.toml with its extra `dev` for Python 3.10 to 3.13 on Linux and macOS at once.
-torch pins the CUDA packages that its Linux build needs, and a CPU build has none: they are left out.
+uv resolves pyproject.toml with its extra `dev`, for Python 3.10 to 3.13, Linux and macOS at once.
+torch pins the CUDA packages of its Linux build itself, and a CPU build has none: no pins for them.
 """
 
 import re

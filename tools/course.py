@@ -21,7 +21,7 @@ class Settings:
 
     package: str
     version: str
-    repository: str  # "" or "https://host/owner/name", without a trailing slash
+    repository: str  # "" or "https://github.com/OWNER/NAME"
 
 
 def read_settings(root: Path = ROOT) -> Settings:
@@ -29,7 +29,7 @@ def read_settings(root: Path = ROOT) -> Settings:
     pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     repository = pyproject["tool"]["course"]["repository"].strip().removesuffix("/")
     repository = repository.removesuffix(".git")
-    if repository and not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", repository):
+    if repository and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", repository):
         raise ValueError(
             f"tool.course.repository in pyproject.toml must be empty or look like "
             f"https://github.com/OWNER/NAME, got {repository!r}"

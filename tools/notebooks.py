@@ -28,8 +28,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from tools.course import ROOT, Settings, read_settings, write_atomically
+from tools.links import TAG, head_with_badges, setup_cell
 from tools.outputs import NoisyOutput, clean_outputs
-from tools.setup_cell import TAG, setup_cell
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 RUN_LINE = re.compile(r"^\*\*Runs in\*\*.*$", re.MULTILINE)
@@ -82,8 +82,8 @@ def to_text(notebook: NotebookNode, root: Path = ROOT) -> str:
     return jupytext.writes(copy.deepcopy(notebook), fmt="md:myst", config=config)
 
 
-def from_text(text: str, settings: Settings) -> NotebookNode:
-    """A notebook without outputs: code formatted, set-up cell in place, ids made from content."""
+def from_text(text: str, name: str, settings: Settings) -> NotebookNode:
+    """A notebook without outputs: code formatted, set-up cell and badges in place, ids made."""
     notebook = jupytext.reads(text, fmt="md:myst")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     cells = []
@@ -95,6 +95,7 @@ def from_text(text: str, settings: Settings) -> NotebookNode:
             cells.append(cell)
     if not cells or cells[0].cell_type != "markdown":
         raise BuildError("a chapter begins with a Markdown cell: its head")
+    cells[0].source = head_with_badges(cells[0].source, settings, name)
     first = nbformat.v4.new_code_cell(setup_cell(settings), metadata={"tags": [TAG]})
     notebook.cells = [cells[0], first, *cells[1:]]
     notebook = _formatted(notebook)
@@ -193,7 +194,7 @@ def build(name: str, *, measure: bool = False, timeout: int = 300, root: Path = 
     """Builds one chapter. Nothing is written unless every cell ran and every output is clean."""
     source, settings = text_path(name, root), read_settings(root)
     written = source.read_text(encoding="utf-8")
-    notebook = from_text(written, settings)
+    notebook = from_text(written, name, settings)
     measured = execute(notebook, root / "notebooks", timeout)
     if measure:
         head = notebook.cells[0]

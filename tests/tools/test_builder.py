@@ -1,0 +1,103 @@
+"""Chapters built in a folder of their own, from text to notebook."""
+
+import shutil
+
+import nbformat
+import pytest
+
+from tools.course import ROOT
+from tools.notebooks import BuildError, build, main, notebook_path, problems, text_path
+
+CHAPTER = """\
+# A chapter
+
+What is one and one?
+
+**Runs in** not measured yet.
+
+```{code-cell}
+one  =  1
+print(one + one, object())
+```
+
+Two, as the cell says: $1 + 1 = 2$.
+
+```{code-cell}
+one + one
+```
+```{code-cell}
+one + one
+```
+"""
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    """Writes a text and gives back how to build it."""
+    (tmp_path / "notebooks" / "text").mkdir(parents=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+
+    def write(text, **options):
+        text_path("00_test", tmp_path).write_text(text)
+        return build("00_test", root=tmp_path, **options)
+
+    write.root = tmp_path
+    return write
+
+
+def test_build(chapter):
+    measured = chapter(CHAPTER, measure=True)
+    text = text_path("00_test", chapter.root).read_text()
+    raw = notebook_path("00_test", chapter.root).read_bytes()
+    notebook = nbformat.reads(raw.decode(), as_version=4)
+
+    assert measured.seconds > 0
+    assert measured.peak_bytes > 10 * 2**20
+    assert "\n**Runs in** 5 seconds and 0." in text
+    assert "one = 1\n" in text, "the code is formatted, in the text too"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
+    assert code[0].metadata.tags == ["set-up"]
+    assert code[1].outputs[0].text == "2 <object object at 0x...>\n"
+    assert code[3].id == code[2].id + "-2", "equal cells are told apart"
+    assert problems("00_test", chapter.root) == []
+
+    build("00_test", root=chapter.root)
+    assert notebook_path("00_test", chapter.root).read_bytes() == raw, "a second build"
+    assert text_path("00_test", chapter.root).read_text() == text
+
+    text_path("00_test", chapter.root).write_text(text.replace("$1 + 1 = 2$", "$2$"))
+    assert problems("00_test", chapter.root) == ["the text and the notebook differ"]
+    code[3].source = "one - one"
+    nbformat.write(notebook, notebook_path("00_test", chapter.root))
+    assert "cells were edited but not executed since" in problems("00_test", chapter.root)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("import warnings; warnings.warn('old')", "stderr"),
+        ("print('/home/ann')", "path of this machine"),
+        ("import time; time.sleep(30)", "timed out"),
+        ("def f(:", "ruff cannot read the code"),
+    ],
+)
+def test_what_fails_leaves_nothing(chapter, cell, message):
+    text = f"# Title\n\n```{{code-cell}}\n{cell}\n```\n"
+    with pytest.raises(BuildError, match=message):
+        chapter(text, timeout=3)
+    assert text_path("00_test", chapter.root).read_text() == text
+    assert [p.name for p in (chapter.root / "notebooks").iterdir()] == ["text"]
+    assert problems("00_test", chapter.root) == ["00_test.ipynb is missing"]
+
+
+def test_head_comes_first(chapter):
+    with pytest.raises(BuildError, match="begins with a Markdown cell"):
+        chapter("```{code-cell}\n1\n```\n")
+
+
+def test_unknown_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["99_nothing"])
+    assert "no notebooks/text/99_nothing.md" in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""The set-up cell and the badges, with and without an address in pyproject.toml."""
+
+import sys
+
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from tools.course import Settings, read_settings
+from tools.links import badges, head_with_badges, setup_cell
+
+WITHOUT = Settings("nlp-to-lms", "0.1.0", "")
+WITH = Settings("nlp-to-lms", "0.1.0", "https://github.com/someone/course")
+HEAD = "# Title\n\nA question?\n\n**Runs in** 5 seconds."
+
+
+class Shell:
+    """Stands for IPython and writes down the magics that are run."""
+
+    def __init__(self):
+        self.magics = []
+
+    def run_line_magic(self, name, line):
+        self.magics.append((name, line))
+
+
+def run(settings):
+    shell = Shell()
+    code = TransformerManager().transform_cell(setup_cell(settings))
+    exec(code, {"get_ipython": lambda: shell})
+    return shell.magics
+
+
+@pytest.mark.parametrize("settings", [WITHOUT, WITH])
+def test_setup_cell_does_nothing_elsewhere(settings, capsys):
+    assert run(settings) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_setup_cell_installs_the_release_on_colab(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    where = "nlp-to-lms @ git+https://github.com/someone/course@v0.1.0"
+    assert run(WITH) == [("pip", f'install --quiet "{where}"')]
+    assert capsys.readouterr().out == ""
+
+
+def test_setup_cell_without_address_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    assert run(WITHOUT) == []
+    said = capsys.readouterr().out
+    assert "%pip install git+ADDRESS" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_badges():
+    assert badges(WITHOUT, "00_tour") == ""
+    line = badges(WITH, "00_tour")
+    assert "/github/someone/course/blob/v0.1.0/notebooks/00_tour.ipynb)" in line
+    assert "/v2/gh/someone/course/v0.1.0?labpath=notebooks%2F00_tour.ipynb)" in line
+
+
+def test_badges_come_and_go():
+    with_badges = head_with_badges(HEAD, WITH, "00_tour")
+    assert with_badges.splitlines()[:4] == ["# Title", "", badges(WITH, "00_tour"), ""]
+    assert head_with_badges(with_badges, WITH, "00_tour") == with_badges
+    assert head_with_badges(with_badges, WITHOUT, "00_tour") == HEAD
+    assert head_with_badges(HEAD, WITHOUT, "00_tour") == HEAD
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", ""),
+        ("https://github.com/someone/course/", "https://github.com/someone/course"),
+        ("https://github.com/someone/course.git", "https://github.com/someone/course"),
+    ],
+)
+def test_setting(tmp_path, written, read):
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "a"\nversion = "1"\n[tool.course]\nrepository = "{written}"\n'
+    )
+    assert read_settings(tmp_path).repository == read
+
+
+def test_unusable_setting(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "a"\nversion = "1"\n[tool.course]\nrepository = "someone/course"\n'
+    )
+    with pytest.raises(ValueError, match="someone/course"):
+        read_settings(tmp_path)

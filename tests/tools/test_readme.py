@@ -1,0 +1,52 @@
+"""README.md is in step, and its parts are made of what is there."""
+
+import pytest
+
+from tools import readme
+from tools.course import ROOT, replace_between
+
+
+def test_readme_is_in_step():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.render(text) == text, "run: make readme"
+
+
+def test_chapters_that_are_missing_are_said_to_be(tmp_path):
+    folder = tmp_path / "notebooks" / "text"
+    folder.mkdir(parents=True)
+    (folder / "02_attention.md").write_text(
+        "# 2. Attention\n\nWho looks at whom? And why?\n\n"
+        "**Runs in** 35 seconds and 0.9 GiB of memory on 2 CPU cores.\n"
+    )
+    (folder.parent / "02_attention.ipynb").write_text("{}")
+    (folder / "03_draft.md").write_text("# Draft\n")
+    lines = readme.chapters(tmp_path).splitlines()
+    row = "| 02 | [Attention](notebooks/02_attention.ipynb) | Who looks at whom? | 35 s | 0.9 GiB |"
+    assert row in lines
+    assert "| 03 | Normalization | *not there yet* |  |  |" in lines
+    assert len(lines) == 2 + len(readme.COURSE)
+
+
+def test_parity_table(tmp_path):
+    (tmp_path / "tests" / "model").mkdir(parents=True)
+    file = tmp_path / "tests" / "model" / "test_a.py"
+    file.write_text(
+        "import pytest\n"
+        '@pytest.mark.parity("logits", "transformers", "1e-5")\n'
+        '@pytest.mark.parametrize("x", [1, 2])\n'
+        "def test_logits(x): ...\n"
+    )
+    row = "| logits | transformers | 1e-5 | [model/test_a.py](tests/model/test_a.py) |"
+    assert row in readme.parity(tmp_path).splitlines()
+    file.write_text('import pytest\n@pytest.mark.parity("logits")\ndef test_logits(): ...\n')
+    with pytest.raises(ValueError, match=r"test_a.py, line 2: parity"):
+        readme.parity(tmp_path)
+
+
+def test_replace_between():
+    text = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb"
+    new = replace_between(text, "x", "new")
+    assert new == "a\n<!-- x:begin -->\nnew\n<!-- x:end -->\nb"
+    assert replace_between(replace_between(new, "x", ""), "x", "old") == text
+    with pytest.raises(ValueError, match="y:begin"):
+        replace_between(text, "y", "new")

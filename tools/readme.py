@@ -1,0 +1,167 @@
+"""Writes the generated parts of README.md: `python -m tools.readme`; `--check` only compares.
+
+Each part stands between a pair of markers, `<!-- chapters:begin -->` and `<!-- chapters:end -->`.
+"""
+
+import argparse
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jupytext
+
+from tools.course import ROOT, read_settings, replace_between, write_atomically
+from tools.links import badges
+from tools.notebooks import RUN_LINE, names, notebook_path, text_path
+
+# The whole course. A chapter that is not there yet is listed under this title, as planned.
+COURSE = {
+    "00": "Tour",
+    "01": "Tokenization",
+    "02": "Attention",
+    "03": "Normalization",
+    "04": "Feed-forward layers and experts",
+    "05": "The transformer",
+    "06": "Sampling",
+    "07": "Decoding",
+    "08": "Compute",
+    "09": "Scaling laws",
+    "10": "The SFT cold start",
+}
+
+
+def chapters(root: Path = ROOT) -> str:
+    """Table of all chapters: what each asks, and its measured run time and memory."""
+    there = {name[:2]: name for name in names(root) if notebook_path(name, root).exists()}
+    rows = []
+    for number in sorted({**COURSE, **there}):
+        if number not in there:
+            rows.append([number, COURSE[number], "*not there yet*", "", ""])
+            continue
+        name = there[number]
+        text = text_path(name, root).read_text(encoding="utf-8")
+        head = jupytext.reads(text, fmt="md:myst").cells[0].source
+        line = RUN_LINE.search(head)
+        run = re.search(r"(\d+) seconds and ([\d.]+ GiB)", line.group() if line else "")
+        link = f"[{_title(head)}](notebooks/{name}.ipynb)"
+        rows.append([number, link, _first_sentence(head), *(_run(run))])
+    return _table(["", "chapter", "it asks", "runs in", "memory"], rows)
+
+
+def _title(head: str) -> str:
+    """`# 2. Attention` and `# Attention` are both "Attention": the number has its own column."""
+    return re.sub(
+        r"^(?:chapter )?\d+\s*[.:]?\s*", "", head.splitlines()[0].lstrip("# "), flags=re.I
+    )
+
+
+def _first_sentence(head: str) -> str:
+    """The first sentence below the title, which is the question that the chapter answers."""
+    for paragraph in re.split(r"\n\s*\n", head)[1:]:
+        text = " ".join(paragraph.split())
+        if text and not text.startswith(("[![", "**", "#", "|", "-", "<")):
+            return re.split(r"(?<=[?.!])\s", text)[0]
+    return ""
+
+
+def _run(found: re.Match | None) -> tuple[str, str]:
+    return (f"{found[1]} s", found[2]) if found else ("", "")
+
+
+def bench(root: Path = ROOT) -> str:
+    """Table of the last `make bench`, with the machine it ran on."""
+    path = root / "figures" / "bench.json"
+    if not path.exists():
+        return "*Nothing measured yet.*"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    rows, machines = [], []
+    for result in results.values():
+        if result["machine"] not in machines:
+            machines.append(result["machine"])
+        for row in result["rows"]:
+            sign = "at least" if row["higher_is_better"] else "at most"
+            ours, peer, ratio = f"{row['ours']:.3g} {row['unit']}", "", ""
+            limit = f"{sign} {row['budget']:g} {row['unit'] if row['ratio'] is None else '×'}"
+            if row["ratio"] is not None:
+                peer = f"{row['peer']:.3g} {row['unit']} ({row['peer_name']})"
+                low, high = row["spread"]
+                ratio = f"{row['ratio']:.2f} × ({low:.2f} to {high:.2f})"
+            met = "yes" if row["met"] else "**no**"
+            rows.append([row["what"], ours, peer, ratio, limit, met, f"`{row['command']}`"])
+    table = _table(["what", "ours", "peer", "ratio", "budget", "met", "command"], rows)
+    return f"{table}\n\nMeasured on: {'; '.join(machines)}."
+
+
+def parity_marks(root: Path = ROOT) -> Iterator[tuple[str, str, str, Path]]:
+    """(what, reference, tolerance, file) of each `@pytest.mark.parity(...)`, in order of the files.
+
+    Raises ValueError where a mark has not three strings, or stands on something that is no test.
+    """
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            for mark in getattr(node, "decorator_list", []):
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.parity":
+                    values = [a.value for a in mark.args if isinstance(a, ast.Constant)]
+                    named = node.name.startswith(("test", "Test"))
+                    if len(values) != 3 or len(mark.args) != 3 or mark.keywords or not named:
+                        raise ValueError(
+                            f"{path.name}, line {mark.lineno}: parity stands on a test and takes "
+                            'three strings: ("what", "reference", "tolerance")'
+                        )
+                    yield (*values, path.relative_to(root))
+
+
+def parity(root: Path = ROOT) -> str:
+    """Table of what the tests compare with independent references."""
+    rows = []
+    for what, reference, tolerance, path in parity_marks(root):
+        row = [what, reference, tolerance, f"[{path.parent.name}/{path.name}]({path.as_posix()})"]
+        if row not in rows:
+            rows.append(row)
+    if not rows:
+        return "*No comparison yet.*"
+    return _table(["what", "compared with", "agreement", "test"], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def render(text: str, root: Path = ROOT) -> str:
+    """README.md with all generated parts made anew."""
+    parts = {
+        "badges": badges(read_settings(root), "00_tour"),
+        "chapters": chapters(root),
+        "bench": bench(root),
+        "parity": parity(root),
+    }
+    for marker, content in parts.items():
+        text = replace_between(text, marker, content)
+    return text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.readme", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether it is in step")
+    options = parser.parse_args(arguments)
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    new = render(text)
+    if options.check:
+        print("README.md:", "in step" if new == text else "out of step; run `make readme`")
+        return int(new != text)
+    if new != text:
+        write_atomically(path, new)
+        print("README.md: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
