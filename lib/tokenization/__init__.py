@@ -1,5 +1,6 @@
-"""Tokenizers: byte-pair encoding, and (chapter 1) WordPiece and Unigram."""
+"""Byte-pair encoding, WordPiece and Unigram: trained, used, saved and loaded."""
 
 from lib.tokenization.bpe import BPETokenizer
+from lib.tokenization.wordpiece import WordPieceTokenizer
 
-__all__ = ["BPETokenizer"]
+__all__ = ["BPETokenizer", "WordPieceTokenizer"]

@@ -100,7 +100,7 @@ def learn_merges(
         if ord(new) == len(tokens):
             tokens.append(token)
         merges[ord(left), ord(right)] = None
-        before, after, between = _merge_everywhere(words, places.pop(pair), pair, new)
+        before, after, between = merge_everywhere(words, places.pop(pair), pair, new)
         for lost, gained, where in (
             *((char + left, char + new, where) for char, where in before.items()),
             *((right + char, new + char, where) for char, where in after.items()),
@@ -115,7 +115,7 @@ def learn_merges(
     return list(merges)
 
 
-def _merge_everywhere(
+def merge_everywhere(
     words: list[str], where: list[int], pair: str, new: str
 ) -> tuple[dict[str, list[int]], dict[str, list[int]], list[int]]:
     """Merge `pair` in the words at `where`.

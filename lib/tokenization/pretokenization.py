@@ -98,6 +98,7 @@ _IDEOGRAPH = regex.compile(
     "\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf\U0002f800-\U0002fa1f])"
 )
 _DROPPED = regex.compile(r"[\p{C}\ufffd--[\t\n\r]]", regex.VERSION1)
+_MARK = regex.compile(r"\p{Mn}")
 
 
 def bert_words(text: str, lowercase: bool = True) -> list[str]:
@@ -108,8 +109,8 @@ def bert_words(text: str, lowercase: bool = True) -> list[str]:
     """
     text = _IDEOGRAPH.sub(r" \1 ", _DROPPED.sub("", text))
     if lowercase:
-        letters = unicodedata.normalize("NFD", text)
-        text = "".join(c.lower() for c in letters if unicodedata.category(c) != "Mn")
+        text = _MARK.sub("", unicodedata.normalize("NFD", text))
+        text = text.replace("Σ", "σ").lower()  # not ς, which str.lower puts at a word's end
     return split(text, "bert")
 
 
