@@ -87,7 +87,7 @@ def text_color(background: Any) -> str:
 
 
 def label_line(
-    ax: "Axes", line: "Line2D", text: str | None = None, *, dy: float = 0.0
+    ax: "Axes", line: "Line2D", text: str | None = None, *, dy: float | int = 0
 ) -> "Annotation":
     """Write `text` (default: the line's label) right of the line's last point, in its color.
 
@@ -106,7 +106,7 @@ def label_line(
     )
 
 
-def label_lines(ax: "Axes", lines: "Sequence[Line2D] | None" = None, gap: float = 11.0) -> None:
+def label_lines(ax: "Axes", lines: "Sequence[Line2D] | None" = None, gap: float | int = 11) -> None:
     """Label several lines at their ends, pushed apart where labels would overlap.
 
     `lines`: default, all lines of `ax` that have a label. `gap`: least distance in points.
@@ -121,7 +121,7 @@ def label_lines(ax: "Axes", lines: "Sequence[Line2D] | None" = None, gap: float 
         label_line(ax, lines[i], dy=y - ends[i])
 
 
-def _spread(heights: list[float], gap: float) -> list[float]:
+def _spread(heights: list[float], gap: float | int) -> list[float]:
     """Move sorted heights as little as needed (least squares) to be `gap` apart.
 
     Neighbors that collide are joined into a block, centered on the mean of what its members wanted.

@@ -94,7 +94,7 @@ class Exercise:
     call: Callable[..., Any] | None = None
     compare: Callable[[Any, Any], str | None] = difference
     seeds: tuple[int, ...] = (0, 1)
-    seconds: float = 5.0  # for one case; the first that takes longer ends the check
+    seconds: float | int = 5  # for one case; the first that takes longer ends the check
 
     def __call__(self, answer: Any) -> None:
         """Check `answer` and show the report."""

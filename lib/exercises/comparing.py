@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 
-def difference(expected: Any, got: Any, rtol: float = 1e-4, atol: float = 1e-6) -> str | None:
+def difference(
+    expected: Any, got: Any, rtol: float | int = 1e-4, atol: float | int = 1e-6
+) -> str | None:
     """Return None if `got` equals `expected`, else a sentence that names the first difference.
 
     Floats are equal within `atol + rtol * |expected|`; NaN equals NaN. Lists and tuples count as
@@ -46,7 +48,9 @@ def difference(expected: Any, got: Any, rtol: float = 1e-4, atol: float = 1e-6) 
     return None if expected == got else f"It returns {brief(got)}, expected {brief(expected)}."
 
 
-def _tensor_difference(expected: Tensor, got: Any, rtol: float, atol: float) -> str | None:
+def _tensor_difference(
+    expected: Tensor, got: Any, rtol: float | int, atol: float | int
+) -> str | None:
     if not isinstance(got, Tensor):
         return f"It returns {kind(got)}, expected a tensor."
     if expected.shape != got.shape:
@@ -83,7 +87,7 @@ def _tensor_difference(expected: Tensor, got: Any, rtol: float, atol: float) -> 
     )
 
 
-def _factor(expected: Tensor, got: Tensor, rtol: float) -> float | None:
+def _factor(expected: Tensor, got: Tensor, rtol: float | int) -> float | None:
     """Return c if got = c * expected for more than one number, else None."""
     both = expected.isfinite() & (expected != 0)
     if int(both.sum()) < 2 or not torch.equal(both, got.isfinite() & (got != 0)):
@@ -93,7 +97,7 @@ def _factor(expected: Tensor, got: Tensor, rtol: float) -> float | None:
     return float(middle) if torch.allclose(ratio, middle.expand_as(ratio), rtol=rtol) else None
 
 
-def _number_difference(expected: Any, got: Any, rtol: float, atol: float) -> str | None:
+def _number_difference(expected: Any, got: Any, rtol: float | int, atol: float | int) -> str | None:
     if isinstance(got, Tensor):
         return "It returns a tensor, expected a plain number: use `.item()`."
     if isinstance(got, bool | np.bool_) or not isinstance(got, numbers.Number):
@@ -117,7 +121,9 @@ def _text_difference(expected: str | bytes, got: Any) -> str | None:
     return f"It differs from position {same} on: {got[same:][:20]!r}, not {expected[same:][:20]!r}."
 
 
-def _mapping_difference(expected: Mapping, got: Any, rtol: float, atol: float) -> str | None:
+def _mapping_difference(
+    expected: Mapping, got: Any, rtol: float | int, atol: float | int
+) -> str | None:
     if not isinstance(got, Mapping):
         return f"It returns {kind(got)}, expected a dictionary."
     for key in expected:
@@ -133,7 +139,9 @@ def _mapping_difference(expected: Mapping, got: Any, rtol: float, atol: float) -
     return None
 
 
-def _sequence_difference(expected: Sequence, got: Any, rtol: float, atol: float) -> str | None:
+def _sequence_difference(
+    expected: Sequence, got: Any, rtol: float | int, atol: float | int
+) -> str | None:
     if not isinstance(got, list | tuple):
         return f"It returns {kind(got)}, expected {kind(expected)}."
     if len(expected) != len(got):

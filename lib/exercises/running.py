@@ -29,7 +29,7 @@ class Outcome:
     changed: tuple[int, ...] = ()
 
 
-def run(function: Callable[..., Any], arguments: Sequence[Any], seconds: float) -> Outcome:
+def run(function: Callable[..., Any], arguments: Sequence[Any], seconds: float | int) -> Outcome:
     """Call `function` on copies of `arguments`. Nothing that it raises gets out, but for ^C."""
     copies = [copy_of(argument) for argument in arguments]
     try:
@@ -94,7 +94,7 @@ def fixed_random_numbers(seed: int = 0) -> Iterator[None]:
             random.setstate(python_state)
 
 
-def call_within(seconds: float, function: Callable[[], Any]) -> Any:
+def call_within(seconds: float | int, function: Callable[[], Any]) -> Any:
     """Return `function()`, or raise TooSlow after `seconds`.
 
     In the main thread of Unix a timer signal interrupts the call where it is; elsewhere the call
@@ -105,7 +105,7 @@ def call_within(seconds: float, function: Callable[[], Any]) -> Any:
     return _call_in_thread(seconds, function)
 
 
-def _call_with_signal(seconds: float, function: Callable[[], Any]) -> Any:
+def _call_with_signal(seconds: float | int, function: Callable[[], Any]) -> Any:
     running = True
 
     def stop(*_: Any) -> None:
@@ -122,7 +122,7 @@ def _call_with_signal(seconds: float, function: Callable[[], Any]) -> Any:
         signal.signal(signal.SIGALRM, before)
 
 
-def _call_in_thread(seconds: float, function: Callable[[], Any]) -> Any:
+def _call_in_thread(seconds: float | int, function: Callable[[], Any]) -> Any:
     results: list[tuple[Any, BaseException | None]] = []
 
     def work() -> None:

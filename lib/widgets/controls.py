@@ -175,7 +175,7 @@ class IntSlider(_Slider):
 class FloatSlider(_Slider):
     """A number on an even grid of `step`."""
 
-    step: float = 0.1
+    step: float | int = 0.1
 
     def _widget(self, state: S) -> ipywidgets.Widget:
         low, high = self.limits(state)
@@ -191,15 +191,15 @@ class FloatSlider(_Slider):
             layout={"width": WIDE},
         )
 
-    def read(self, raw: float) -> float:
+    def read(self, raw: float | int) -> float:
         """Drop the grid's rounding noise (0.30000000000000004)."""
-        return round(raw, 10)
+        return round(float(raw), 10)
 
-    def values(self, state: S, most: int) -> list[float]:
+    def values(self, state: S, most: int) -> list[float | int]:
         """Return numbers on the grid."""
         low, high = self.limits(state)
         count = math.floor((high - low) / self.step + 1e-9)
-        grid = [round(low + i * self.step, 10) for i in range(count + 1)]
+        grid = [min(round(low + i * self.step, 10), high) for i in range(count + 1)]
         return spaced(grid if grid[-1] == high else [*grid, high], most)
 
 
@@ -225,7 +225,7 @@ class LogSlider(_Slider):
             layout={"width": WIDE},
         )
 
-    def read(self, raw: float) -> float:
+    def read(self, raw: float | int) -> float:
         """Keep six significant digits, so that 10 ** -2 is 0.01."""
         return float(f"{raw:.6g}")
 
@@ -236,7 +236,7 @@ class LogSlider(_Slider):
         widget.min, widget.max = low, high
         widget.value = getattr(state, self.field)
 
-    def values(self, state: S, most: int) -> list[float]:
+    def values(self, state: S, most: int) -> list[float | int]:
         """Return numbers spread evenly in the logarithm."""
         low, high = map(math.log10, self.limits(state))
         count = max(2, min(most, 1 + round((high - low) * self.per_decade)))

@@ -8,6 +8,7 @@ the top left corner. Both use DejaVu Sans, or Verdana, which has nearly its widt
 
 import functools
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from lib.display import small_png
 SANS = "'DejaVu Sans',Verdana,Geneva,sans-serif"
 MONO = "'DejaVu Sans Mono',Menlo,Consolas,monospace"
 INK = "#222222"
+Number = float | int
 POINTS = 0.72  # in a CSS pixel, at 100 pixels to the inch
 BASELINE = 0.36  # how far the baseline lies below the middle of a line of text, in font sizes
 
@@ -25,13 +27,13 @@ BASELINE = 0.36  # how far the baseline lies below the middle of a line of text,
 class Rectangle:
     """A rectangle by its top left corner. `tip` shows when the mouse rests on it."""
 
-    x: float
-    y: float
-    width: float
-    height: float
+    x: Number
+    y: Number
+    width: Number
+    height: Number
     fill: str = "none"
     edge: str = "none"
-    edge_width: float = 1.0
+    edge_width: Number = 1.0
     tip: str = ""
 
     def svg(self) -> str:
@@ -55,9 +57,9 @@ class Rectangle:
 class Disk:
     """A filled circle by its center."""
 
-    x: float
-    y: float
-    radius: float
+    x: Number
+    y: Number
+    radius: Number
     fill: str
     tip: str = ""
 
@@ -77,9 +79,9 @@ class Disk:
 class Line:
     """A line through two or more points (x, y)."""
 
-    points: Sequence[tuple[float, float]]
+    points: Sequence[tuple[Number, Number]]
     color: str = INK
-    width: float = 1.0
+    width: Number = 1.0
     dashed: bool = False
 
     def svg(self) -> str:
@@ -102,10 +104,10 @@ class Line:
 class Text:
     """One line of text, its middle at height `y`; `anchor`: "start", "middle" or "end" at `x`."""
 
-    x: float
-    y: float
+    x: Number
+    y: Number
     text: str
-    size: float = 13
+    size: Number = 13
     color: str = INK
     anchor: str = "start"
     bold: bool = False
@@ -147,7 +149,7 @@ class Drawing:
 
     def svg(self, alt: str = "") -> str:
         """Return the drawing as one SVG element that a screen reader reads as `alt`."""
-        label = f' role="img" aria-label="{html.escape(alt)}"' if alt else ""
+        label = f' role="img" aria-label="{_escape(alt)}"' if alt else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
             f' viewBox="0 0 {self.width} {self.height}" font-family="{SANS}"{label}>'
@@ -156,7 +158,7 @@ class Drawing:
             + "</svg>"
         )
 
-    def png(self, scale: float = 1.44) -> bytes:
+    def png(self, scale: Number = 1.44) -> bytes:
         """Return the drawing as a PNG of `scale` pixels for each CSS pixel."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -174,7 +176,7 @@ class Drawing:
 
 
 @functools.lru_cache(maxsize=4096)
-def text_width(text: str, size: float = 13, *, bold: bool = False, mono: bool = False) -> float:
+def text_width(text: str, size: Number = 13, *, bold: bool = False, mono: bool = False) -> float:
     """Return the width in CSS pixels of one line of text, as DejaVu Sans sets it."""
     return float(font(100, bold=bold, mono=mono).getlength(text)) * size / 100
 
@@ -189,7 +191,13 @@ def font(size: int, *, bold: bool = False, mono: bool = False) -> Any:
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
 
 
-def _number(value: float) -> str:
+def _escape(text: str) -> str:
+    """Escape markup; put � for what XML may not hold (control characters, lone surrogates)."""
+    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
+    return html.escape(text)
+
+
+def _number(value: Number) -> str:
     return f"{round(float(value), 2):.10g}"
 
 
@@ -198,6 +206,6 @@ def _element(name: str, attributes: dict[str, Any], tip: str = "", text: str = "
         f' {key}="{value if isinstance(value, str) else _number(value)}"'
         for key, value in attributes.items()
     )
-    inside = f"<title>{html.escape(tip, quote=False)}</title>" if tip else ""
-    inside += html.escape(text, quote=False)
+    inside = f"<title>{_escape(tip)}</title>" if tip else ""
+    inside += _escape(text)
     return f"<{name}{pairs}>{inside}</{name}>" if inside else f"<{name}{pairs}/>"

@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 
 from lib.display import course_style, png_of, small_png
 from lib.plot_style import GRAY
-from lib.widgets.drawing import Drawing, font
+from lib.widgets.drawing import Drawing, Number, font
 
 S = TypeVar("S")
 A = TypeVar("A")
@@ -45,7 +45,7 @@ class FigurePicture(Generic[S, A]):
         self,
         build: Callable[[Figure], A],
         draw: Callable[[A, S], None],
-        size: tuple[float, float] = (7.2, 3.0),
+        size: tuple[Number, Number] = (7.2, 3.0),
     ) -> None:
         self._build, self._draw, self._size = build, draw, size
         self._figure: Figure | None = None
@@ -76,7 +76,7 @@ class FigurePicture(Generic[S, A]):
 
     def current(self) -> bytes:
         """Return the frame sent last."""
-        return self.widget.value
+        return bytes(self.widget.value)
 
     def png(self, state: S) -> bytes:
         """Return the frame for a static page: finer, with a palette."""
