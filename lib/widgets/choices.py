@@ -179,7 +179,7 @@ class Reorder(Control):
         rows = []
         for place in range(len(getattr(state, self.field))):
             buttons = [
-                ipywidgets.Button(description=text, layout={"width": "64px"})
+                ipywidgets.Button(description=text, layout={"width": "80px"})
                 for text in ("↑ up", "↓ down")
             ]
             for button, other in zip(buttons, (place - 1, place + 1), strict=True):

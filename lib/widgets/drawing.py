@@ -152,7 +152,8 @@ class Drawing:
         label = f' role="img" aria-label="{_escape(alt)}"' if alt else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}"'
-            f' viewBox="0 0 {self.width} {self.height}" font-family="{SANS}"{label}>'
+            f' viewBox="0 0 {self.width} {self.height}" font-family="{SANS}"{label}'
+            ' style="max-width:100%;height:auto">'
             '<rect width="100%" height="100%" fill="white"/>'
             + "".join(shape.svg() for shape in self.shapes)
             + "</svg>"

@@ -79,7 +79,7 @@ class Explorer(ipywidgets.VBox):
         width = f"{picture.width}px"  # a VBox would stretch the picture and blur it
         super().__init__(
             [*rows, picture.widget, self._caption, self._error],
-            layout={"width": width, "align_items": "flex-start"},
+            layout={"width": width, "max_width": "100%", "align_items": "flex-start"},
         )
 
     def set(self, state: S) -> None:

@@ -50,8 +50,11 @@ class FigurePicture(Generic[S, A]):
         self._build, self._draw, self._size = build, draw, size
         self._figure: Figure | None = None
         self._background: Any = None
-        self.width, height = (round(DPI * inches) for inches in size)
-        self.widget = ipywidgets.Image(format="png", width=self.width, height=height)
+        self.width = round(DPI * size[0])
+        self.widget = ipywidgets.Image(  # shrinks, undistorted, in a narrow window
+            format="png",
+            layout={"width": f"{self.width}px", "max_width": "100%", "height": "auto"},
+        )
 
     def content(self, state: S) -> bytes:
         """Return the live frame as PNG bytes."""
