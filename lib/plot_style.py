@@ -4,6 +4,7 @@
 Lines get labels at their ends (`label_line`, `label_lines`) rather than a legend.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,23 @@ def visible(text: str) -> str:
         )
         for c in text
     )
+
+
+def drawable(text: str, font: str = "DejaVuSans") -> str:
+    """Put ▯ for each character that `font` lacks (Chinese, most emoji): matplotlib would warn.
+
+    Browsers have the glyphs: SVG and tables need no such thing.
+    """
+    glyphs = _glyphs(font)
+    return "".join(c if ord(c) in glyphs else "▯" for c in text)
+
+
+@functools.cache
+def _glyphs(font: str) -> frozenset[int]:
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(f"{get_data_path()}/fonts/ttf/{font}.ttf").get_charmap())
 
 
 def _luminance(color: Any) -> float:

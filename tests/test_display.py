@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import textwrap
+import warnings
 
 import matplotlib
 import nbconvert
@@ -27,6 +28,7 @@ import lib.tables
 from lib.display import (
     PALETTE,
     display_figure,
+    drawable,
     label_lines,
     save_figure,
     show,
@@ -303,6 +305,17 @@ def test_use_course_style():
 
 def test_visible_shows_blanks():
     assert visible(" a\n\t\x00é\u200b") == "␣a↵⇥\\x00é\\u200b"
+
+
+def test_drawable_text_draws_without_a_warning():
+    text = drawable("naïve 中文 👩‍👧 Ωλ ␣↵⇥ → عربي\x00")
+    assert text.startswith("naïve ▯▯ ▯")
+    assert "Ωλ ␣↵⇥ → عربي" in text
+    fig = Figure()
+    fig.text(0, 0.5, text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lib.display.png_of(fig)
 
 
 def test_importing_display_imports_neither_matplotlib_nor_ipython():

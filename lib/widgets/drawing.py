@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.display import small_png
+from lib.display import drawable, small_png
 
 SANS = "'DejaVu Sans',Verdana,Geneva,sans-serif"
 MONO = "'DejaVu Sans Mono',Menlo,Consolas,monospace"
@@ -128,7 +128,7 @@ class Text:
         return Label(
             self.x,
             self.y + BASELINE * self.size,
-            self.text,
+            drawable(self.text, _font_name(self.bold, self.mono)),
             fontsize=POINTS * self.size,
             color=self.color,
             horizontalalignment={"start": "left", "middle": "center", "end": "right"}[self.anchor],
@@ -188,8 +188,12 @@ def font(size: int, *, bold: bool = False, mono: bool = False) -> Any:
     import matplotlib
     from PIL import ImageFont
 
-    name = f"DejaVuSans{'Mono' if mono else ''}{'-Bold' if bold else ''}.ttf"
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
+    file = f"{matplotlib.get_data_path()}/fonts/ttf/{_font_name(bold, mono)}.ttf"
+    return ImageFont.truetype(file, size)
+
+
+def _font_name(bold: bool, mono: bool) -> str:
+    return f"DejaVuSans{'Mono' if mono else ''}{'-Bold' if bold else ''}"
 
 
 def _escape(text: str) -> str:

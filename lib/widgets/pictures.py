@@ -25,7 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from lib.display import course_style, png_of, small_png
+from lib.display import course_style, drawable, png_of, small_png
 from lib.plot_style import GRAY
 from lib.widgets.drawing import Drawing, Number, font
 
@@ -178,5 +178,7 @@ def below_picture(png: bytes, width: int, line: str) -> bytes:
     page.paste(picture, (0, 0))
     pen = ImageDraw.Draw(page)
     for i, row in enumerate(rows):
-        pen.text((8 * scale, picture.height + step * i + step // 4), row, fill=GRAY, font=small)
+        pen.text(
+            (8 * scale, picture.height + step * i + step // 4), drawable(row), fill=GRAY, font=small
+        )
     return small_png(np.asarray(page))

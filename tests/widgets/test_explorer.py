@@ -431,11 +431,13 @@ def test_float_slider_values_stay_in_the_range(step, span, most):
     assert all(1.0 <= value <= 1.0 + span for value in values)
 
 
-def test_the_shell_uses_nothing_deprecated():
+def test_no_warning_whatever_is_typed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for example in EXAMPLES:
-            list(drive(example(), per_control=3, mixed=3))
+            explorer = example()
+            for _ in drive(explorer, per_control=3, mixed=3):
+                explorer.still()  # with all that a reader may type
 
 
 def test_reorder_and_text_declare_their_values():
