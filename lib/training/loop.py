@@ -1,0 +1,171 @@
+"""The training loop: predict the next token, measure the surprise, change the weights, repeat."""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from lib.model import LanguageModel
+from lib.training.batches import Batches, Tokens
+from lib.training.checkpoints import Progress, checkpoints, load_checkpoint, save_checkpoint
+from lib.training.config import TrainingConfig
+from lib.training.distributed import Processes, distribute, synchronize_gradients
+from lib.training.evaluation import evaluate, next_token_loss
+from lib.training.memory import autocast, recomputed_activations
+from lib.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
+
+History = list[dict]
+OnEvaluation = Callable[[LanguageModel, dict], Any]
+
+
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    windows: Int[Tensor, "B T_plus_1"],
+    config: TrainingConfig,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """One update; returns the mean loss before it and the norm of the gradient before clipping."""
+    parts = windows.chunk(config.accumulate)
+    total = torch.zeros((), device=windows.device)
+    for i, part in enumerate(parts):
+        synchronize_gradients(model, i == len(parts) - 1)
+        with autocast(windows.device, config.precision):
+            loss = next_token_loss(model, part) * (len(part) / len(windows))
+        loss.backward()
+        total += loss.detach()
+    norm = clip_gradients(model.parameters(), config.max_gradient_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return total, norm
+
+
+def train(
+    model: LanguageModel,
+    tokens: Tokens,
+    config: TrainingConfig,
+    validation: Tokens | None = None,
+    *,
+    folder: str | Path | None = None,
+    on_evaluation: OnEvaluation | None = None,
+    processes: Processes | None = None,
+    shard: bool = False,
+) -> History:
+    """Train `model` in place; returns a row for each step, and one for step 0 with `validation`.
+
+    With `folder`, checkpoints go there, and a run that finds one goes on from it: on a CPU with
+    exactly the losses it would have had. `on_evaluation(model, row)` is called after each
+    evaluation, in the first process. For `processes` and `shard` see lib.training.distributed.
+    Seeds torch's global generator, which dropout draws from. Raises ValueError for settings,
+    model, tokens and checkpoint that do not go together.
+    """
+    processes = processes or Processes(next(model.parameters()).device)
+    _check(model, config, processes)
+    batches = Batches(tokens, config.context_length, config.batch_size, config.seed)
+    torch.manual_seed(config.seed + processes.rank)
+    engine = distribute(model.to(processes.device), processes, shard=shard)
+    optimizer = make_optimizer(engine, config.learning_rate, config.weight_decay, config.betas)
+    settings = asdict(config) | {"model": asdict(model.config), "tokens": fingerprint(tokens)}
+    folder = Path(folder) if folder else None
+    progress = Progress(0, [])
+    if folder and (found := checkpoints(folder)):
+        progress = load_checkpoint(found[-1], engine, optimizer, settings, processes)
+    measure = functools.partial(_measure, engine, validation, config, processes, on_evaluation)
+    if progress.step == 0 and not progress.history and validation is not None:
+        progress.history.append(measure({"step": 0, "tokens": 0}))
+
+    rate = config.rate()
+    engine.train()
+    begin = time.perf_counter()
+    with (
+        _progress_bar(config, progress, processes) as bar,
+        recomputed_activations(model, config.checkpoint_activations),
+    ):
+        for step in range(progress.step, config.steps):
+            set_learning_rate(optimizer, rate(step))
+            windows = batches.step(step, processes.share()).to(processes.device)
+            loss, norm = training_step(engine, optimizer, windows, config)
+            row = {
+                "step": step + 1,
+                "tokens": (step + 1) * config.tokens_per_step,
+                "loss": processes.mean(loss).item(),
+                "gradient_norm": norm.item(),
+                "learning_rate": rate(step),
+            }
+            if validation is not None and _due(step + 1, config.evaluate_every, config.steps):
+                row = measure(row)
+            progress.history.append(row)
+            progress.step = step + 1
+            if folder and _due(step + 1, config.checkpoint_every, config.steps):
+                save_checkpoint(folder, engine, optimizer, progress, settings, processes)
+            tokens_per_second = (
+                (step + 1 - bar.initial) * config.tokens_per_step / (time.perf_counter() - begin)
+            )
+            bar.set_postfix_str(
+                f"loss {row['loss']:.3f}, {tokens_per_second:,.0f} tokens/s", refresh=False
+            )
+            bar.update()
+    model.eval()
+    return progress.history
+
+
+def fingerprint(tokens: Tokens) -> str:
+    """A checksum of a text's length, beginning and end, to tell one text from another."""
+    digest = hashlib.sha256(str(len(tokens)).encode())
+    for end in (tokens[:65536], tokens[-65536:]):
+        digest.update(np.asarray(end, dtype=np.int64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _measure(
+    engine: nn.Module,
+    validation: Tokens,
+    config: TrainingConfig,
+    processes: Processes,
+    on_evaluation: OnEvaluation | None,
+    row: dict,
+) -> dict:
+    """The row with its validation loss; tells the caller of `train`."""
+    loss = evaluate(
+        engine,
+        validation,
+        config.context_length,
+        config.batch_size,
+        config.evaluation_sequences,
+        processes,
+        config.precision,
+    )
+    row = row | {"validation_loss": loss}
+    if on_evaluation is not None and processes.first:
+        on_evaluation(getattr(engine, "module", engine), row)
+    return row
+
+
+def _check(model: LanguageModel, config: TrainingConfig, processes: Processes) -> None:
+    if config.context_length > model.config.context_length:
+        raise ValueError(
+            f"context_length must be at most the model's {model.config.context_length}, "
+            f"got {config.context_length}"
+        )
+    if config.batch_size % (processes.count * config.accumulate):
+        raise ValueError(
+            f"batch_size must be a multiple of processes x accumulate = {processes.count} x "
+            f"{config.accumulate}, got {config.batch_size}"
+        )
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step == last or (every > 0 and step % every == 0)
+
+
+def _progress_bar(config: TrainingConfig, progress: Progress, processes: Processes) -> tqdm:
+    quiet = {} if processes.first else {"disable": True}
+    return tqdm(total=config.steps, initial=progress.step, unit="step", **quiet)
