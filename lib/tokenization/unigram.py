@@ -1,0 +1,196 @@
+"""Unigram tokenization, as in SentencePiece: pieces with probabilities, and the best segmentation.
+
+Sources: Kudo 2018 (arXiv 1804.10959); Kudo and Richardson 2018 (arXiv 1808.06226) for treating
+white space as a character, written ▁ (U+2581).
+"""
+
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import SupportsIndex
+
+import regex
+
+from lib.tokenization import sentencepiece_model
+from lib.tokenization.bpe_merging import WordCache
+from lib.tokenization.pretokenization import check_text, count_words
+from lib.tokenization.sentencepiece_model import (
+    BYTE,
+    NORMAL,
+    UNKNOWN,
+    CharacterMap,
+    SentencePieceModel,
+)
+from lib.tokenization.unigram_segmentation import (
+    UNKNOWN_PENALTY,
+    log_forward,
+    sample_segmentation,
+    viterbi,
+)
+from lib.tokenization.unigram_training import learn_pieces
+
+SPACE = "▁"
+_WORD = regex.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
+
+
+@dataclass(eq=False, repr=False)
+class UnigramTokenizer:
+    """Pieces and their log-probabilities, with the settings of a SentencePiece model."""
+
+    model: SentencePieceModel
+
+    def __post_init__(self) -> None:
+        model = self.model
+        if UNKNOWN not in model.types:
+            raise ValueError("the model has no piece for unknown characters")
+        self.pieces = model.pieces
+        self.unknown_id = model.types.index(UNKNOWN)
+        normal = [i for i, kind in enumerate(model.types) if kind == NORMAL]
+        if not normal:
+            raise ValueError("the model has no pieces but special ones")
+        self.piece_to_id = {piece: i for i, piece in enumerate(model.pieces)}
+        self.scores = {model.pieces[i]: model.scores[i] for i in normal}
+        self.unknown_score = min(self.scores.values()) - UNKNOWN_PENALTY
+        self._longest = max(map(len, self.scores))
+        self._bytes = [self.piece_to_id.get(f"<0x{byte:02X}>") for byte in range(256)]
+        if model.byte_fallback and None in self._bytes:
+            raise ValueError("the model falls back to bytes but lacks pieces for some of them")
+        self._map = CharacterMap(model.character_map) if model.character_map else None
+        # A piece with ▁ after another character would reach from one word into the next.
+        self._crosses = any(regex.search(f"[^{SPACE}]{SPACE}", piece) for piece in self.scores)
+        self._cache = WordCache(self._encode_word)
+
+    @classmethod
+    def train(
+        cls,
+        text: str | Iterable[str],
+        vocab_size: int = 4096,
+        pattern: str | None = "gpt2",
+        longest: int = 16,
+        byte_fallback: bool = False,
+    ) -> "UnigramTokenizer":
+        """Learn pieces of at most `longest` characters; none crosses the words of `pattern`.
+
+        Raises ValueError on an empty corpus, and if `vocab_size` leaves no room for each
+        character, the unknown piece and (with `byte_fallback`) the 256 bytes.
+        """
+        words: Counter[str] = Counter()
+        for word, count in count_words(text, pattern).items():
+            words[word.replace(" ", SPACE)] += count
+        special = [("<unk>", UNKNOWN)]
+        if byte_fallback:
+            special += [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
+        pieces, probabilities = learn_pieces(words, vocab_size - len(special), longest)
+        order = sorted(range(len(pieces)), key=lambda i: (-probabilities[i], pieces[i]))
+        return cls(
+            SentencePieceModel(
+                [name for name, _ in special] + [pieces[i] for i in order],
+                [0.0] * len(special) + [math.log(probabilities[i]) for i in order],
+                [kind for _, kind in special] + [NORMAL] * len(order),
+                byte_fallback=byte_fallback,
+                remove_extra_whitespaces=False,
+            )
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of pieces, special ones among them."""
+        return len(self.pieces)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the most probable segmentation of `text`.
+
+        A run of characters that no piece has is one unknown id, or its bytes if the model falls
+        back to bytes.
+        """
+        words = self._words(text)
+        return self._join_unknown(chain.from_iterable(map(self._cache.__getitem__, words)))
+
+    def sample(self, text: str, theta: float = 1.0, seed: int = 0) -> list[int]:
+        """The ids of a segmentation drawn with probability proportional to its own ** `theta`.
+
+        Subword regularization (Kudo 2018): a model trained on samples sees many spellings.
+        """
+        if not theta >= 0:
+            raise ValueError(f"theta must be at least 0, got {theta}")
+        generator = random.Random(seed)
+        settings = (self.scores, self._longest, self.unknown_score, theta, generator)
+        pieces = (
+            piece for word in self._words(text) for piece in sample_segmentation(word, *settings)
+        )
+        return self._join_unknown(chain.from_iterable(map(self._ids, pieces)))
+
+    def log_likelihood(self, text: str, best_only: bool = False) -> float:
+        """Natural log of the probability of `text`: over all segmentations, or of the best one."""
+        settings = (self.scores, self._longest, self.unknown_score)
+        if best_only:
+            return sum(viterbi(word, *settings)[1] for word in self._words(text))
+        return sum(log_forward(word, *settings)[-1] for word in self._words(text))
+
+    def normalize(self, text: str) -> str:
+        """The text that is cut: replacements of the model's map, ▁ for spaces, ▁ at the start."""
+        check_text(text)
+        if self._map:
+            text = self._map.apply(text)
+        if self.model.remove_extra_whitespaces:
+            text = regex.sub(" +", " ", text.strip(" "))
+        if text and self.model.add_dummy_prefix:
+            text = " " + text
+        return text.replace(" ", SPACE)
+
+    def _words(self, text: str) -> list[str]:
+        text = self.normalize(text)
+        return [text] if self._crosses and text else _WORD.findall(text)
+
+    def _encode_word(self, word: str) -> list[int]:
+        pieces, _ = viterbi(word, self.scores, self._longest, self.unknown_score)
+        return [i for piece in pieces for i in self._ids(piece)]
+
+    def _ids(self, piece: str) -> list[int]:
+        if piece in self.scores:
+            return [self.piece_to_id[piece]]
+        if self.model.byte_fallback:
+            return [self._bytes[byte] for byte in piece.encode()]
+        return [self.unknown_id]
+
+    def _join_unknown(self, ids: Iterable[int]) -> list[int]:
+        joined: list[int] = []
+        for i in ids:
+            if i != self.unknown_id or joined[-1:] != [i]:
+                joined.append(i)
+        return joined
+
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
+        """The text of `ids`; unknown characters come back as " ⁇ ", as SentencePiece shows them."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        parts = []
+        for i in ids:
+            if not 0 <= i < self.vocab_size:
+                raise ValueError(f"id {i} is not in the vocabulary (0 to {self.vocab_size - 1})")
+            kind, piece = self.model.types[i], self.pieces[i]
+            if kind == BYTE:
+                parts.append(bytes([int(piece[1:-1], 16)]))
+            elif kind == UNKNOWN:
+                parts.append(" ⁇ ".encode())
+            elif kind == NORMAL:
+                parts.append(piece.replace(SPACE, " ").encode())
+        text = b"".join(parts).decode("utf-8", "replace")
+        starts_with_space = self.model.add_dummy_prefix and ids and self.pieces[ids[0]][:1] == SPACE
+        return text[1:] if starts_with_space else text
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a SentencePiece .model file."""
+        sentencepiece_model.write(self.model, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "UnigramTokenizer":
+        """Read a SentencePiece .model file of a unigram model."""
+        model = sentencepiece_model.read(path)
+        try:
+            return cls(model)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
