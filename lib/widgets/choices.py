@@ -137,7 +137,7 @@ class TextInput(Control):
 
     def shown(self, state: S) -> str:
         """Return the text in quotation marks."""
-        return f"“{getattr(state, self.field)}”"
+        return f"“{getattr(state, self.field)}”".replace("\n", "↵")
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,8 @@ class Drawing:
 @functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: Number = 13, *, bold: bool = False, mono: bool = False) -> float:
     """Return the width in CSS pixels of one line of text, as DejaVu Sans sets it."""
-    return float(font(100, bold=bold, mono=mono).getlength(text)) * size / 100
+    text = drawable(text, _font_name(bold, mono))
+    return float(font(1000, bold=bold, mono=mono).getlength(text)) * size / 1000
 
 
 @functools.lru_cache(maxsize=16)
@@ -189,7 +190,7 @@ def font(size: int, *, bold: bool = False, mono: bool = False) -> Any:
     from PIL import ImageFont
 
     file = f"{matplotlib.get_data_path()}/fonts/ttf/{_font_name(bold, mono)}.ttf"
-    return ImageFont.truetype(file, size)
+    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _font_name(bold: bool, mono: bool) -> str:

@@ -169,7 +169,7 @@ def below_picture(png: bytes, width: int, line: str) -> bytes:
     scale = picture.width / width
     small = font(round(11 * scale))
     rows = [""]
-    for word in re.split(r"(?<=   )", line):  # between items, not inside them
+    for word in re.split(r"(?<=   )", drawable(line)):  # between items, not inside them
         if rows[-1] and small.getlength(rows[-1] + word.rstrip()) > picture.width - 16 * scale:
             rows.append("")
         rows[-1] += word
@@ -178,7 +178,5 @@ def below_picture(png: bytes, width: int, line: str) -> bytes:
     page.paste(picture, (0, 0))
     pen = ImageDraw.Draw(page)
     for i, row in enumerate(rows):
-        pen.text(
-            (8 * scale, picture.height + step * i + step // 4), drawable(row), fill=GRAY, font=small
-        )
+        pen.text((8 * scale, picture.height + step * i + step // 4), row, fill=GRAY, font=small)
     return small_png(np.asarray(page))
