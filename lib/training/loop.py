@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -84,7 +83,6 @@ def train(
 
     rate = config.rate()
     engine.train()
-    begin = time.perf_counter()
     with (
         _progress_bar(config, progress, processes) as bar,
         recomputed_activations(model, config.checkpoint_activations),
@@ -106,13 +104,8 @@ def train(
             progress.step = step + 1
             if folder and _due(step + 1, config.checkpoint_every, config.steps):
                 save_checkpoint(folder, engine, optimizer, progress, settings, processes)
-            tokens_per_second = (
-                (step + 1 - bar.initial) * config.tokens_per_step / (time.perf_counter() - begin)
-            )
-            bar.set_postfix_str(
-                f"loss {row['loss']:.3f}, {tokens_per_second:,.0f} tokens/s", refresh=False
-            )
-            bar.update()
+            bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+            bar.update(config.tokens_per_step)
     model.eval()
     return progress.history
 
@@ -168,4 +161,11 @@ def _due(step: int, every: int, last: int) -> bool:
 
 def _progress_bar(config: TrainingConfig, progress: Progress, processes: Processes) -> tqdm:
     quiet = {} if processes.first else {"disable": True}
-    return tqdm(total=config.steps, initial=progress.step, unit="step", **quiet)
+    size = config.tokens_per_step
+    return tqdm(
+        total=config.steps * size,
+        initial=progress.step * size,
+        unit=" tokens",
+        unit_scale=True,
+        **quiet,
+    )
