@@ -91,11 +91,14 @@ def test_log_likelihoods(pair):
 def test_log_likelihoods_over_all_segmentations(pair):
     """sentencepiece lists the n best; for a short text, all there are."""
     ours, theirs = pair
+    total = 0
     for text in ("value", "return", "method", "class", "an o"):
         ways = theirs.nbest_encode(text, nbest_size=512)
-        assert 4 <= len(ways) < 512
+        assert len(ways) < 512
+        total += len(ways)
         scores = [sum(theirs.get_score(i) for i in way) for way in ways]
         assert ours.log_likelihood(text) == pytest.approx(np.logaddexp.reduce(scores), abs=1e-4)
+    assert total > 20
 
 
 # Segmentations against enumeration
