@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
+from lib.model.masks import Mask, as_bias, causal_mask, window_mask
 from lib.model.normalization import make_norm
-from lib.model.positions import apply_rope
+from lib.model.positions import alibi_bias, apply_rope
+from lib.model.sinks import add_sink_key, softmax_with_sinks
 
 Rotary = tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]
 
@@ -21,8 +23,8 @@ Rotary = tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]
 class AttentionSteps:
     """Every intermediate of one attention layer, for reading, drawing and checking.
 
-    query, head_output: (B, H, T, D); key, value: (B, K, S, D); scores, scaled, masked, weights:
-    (B, H, T, S), for T query and S key positions.
+    query, head_output: (B, H, T, D); key, value: (B, K, S, D); scores, scaled, capped, masked,
+    weights: (B, H, T, S), for T query and S key positions. Without a soft-cap, capped is scaled.
     """
 
     query: Float[Tensor, "B H T D"]
@@ -30,27 +32,26 @@ class AttentionSteps:
     value: Float[Tensor, "B K S D"]
     scores: Float[Tensor, "B H T S"]
     scaled: Float[Tensor, "B H T S"]
+    capped: Float[Tensor, "B H T S"]
     masked: Float[Tensor, "B H T S"]
     weights: Float[Tensor, "B H T S"]
     head_output: Float[Tensor, "B H T D"]
-
-
-def causal_mask(n_query: int, n_key: int, device=None) -> Bool[Tensor, "T S"]:
-    """True where a query may look: the last query sees every key, the one before it one less."""
-    offset = n_key - n_query
-    return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(diagonal=offset)
 
 
 def attention_steps(
     query: Float[Tensor, "B H T D"],
     key: Float[Tensor, "B K S D"],
     value: Float[Tensor, "B K S D"],
-    mask: Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"] | None = None,
+    mask: Mask | None = None,
+    softcap: float | None = None,
+    sinks: Float[Tensor, "H"] | None = None,
 ) -> AttentionSteps:
     """softmax(Q K^T / sqrt(D) + mask) V, one named step at a time.
 
-    `mask` is True where a query may look; None means causal. With K < H key/value heads, each
-    serves H / K query heads. Source: Vaswani et al. (2017), equation 1; Ainslie et al. (2023).
+    `mask`: True where a query may look, or numbers to add; None means causal. With K < H key/value
+    heads, each serves H / K query heads. `softcap` squeezes scores into (-softcap, softcap), as in
+    Gemma 2; `sinks` are the learned sinks of gpt-oss. Source: Vaswani et al. (2017), equation 1;
+    Ainslie et al. (2023); Gemma Team (2024), section 2.
     """
     n_query, n_key = query.shape[-2], key.shape[-2]
     if mask is None:
@@ -61,28 +62,34 @@ def attention_steps(
 
     scores = query @ key_per_query_head.transpose(-2, -1)
     scaled = scores / math.sqrt(query.shape[-1])
-    masked = scaled.masked_fill(~mask, -math.inf)
-    weights = masked.softmax(dim=-1)
+    capped = scaled if softcap is None else softcap * torch.tanh(scaled / softcap)
+    masked = capped + as_bias(mask).to(capped.dtype)
+    weights = masked.softmax(dim=-1) if sinks is None else softmax_with_sinks(masked, sinks)
     head_output = weights @ value_per_query_head
-    return AttentionSteps(query, key, value, scores, scaled, masked, weights, head_output)
+    return AttentionSteps(query, key, value, scores, scaled, capped, masked, weights, head_output)
 
 
 def fused_attention(
     query: Float[Tensor, "B H T D"],
     key: Float[Tensor, "B K S D"],
     value: Float[Tensor, "B K S D"],
-    mask: Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"] | None = None,
+    mask: Mask | None = None,
     dropout: float = 0.0,
+    sinks: Float[Tensor, "H"] | None = None,
 ) -> Float[Tensor, "B H T D"]:
     """The same result by torch's fused kernel, which never stores the (T, S) weights."""
     n_query, n_key = query.shape[-2], key.shape[-2]
-    if n_query == 1 and mask is None:
+    if n_query == 1 and mask is None and sinks is None:
         # One new token sees every key: its query heads can share a key head as if they were rows.
         grouped = query.unflatten(1, (key.shape[1], -1)).squeeze(3)  # B K G D
         output = F.scaled_dot_product_attention(grouped, key, value, dropout_p=dropout)
         return output.flatten(1, 2).unsqueeze(2)
-    if mask is None and n_query != n_key:
+    if mask is None and (n_query != n_key or sinks is not None):
         mask = causal_mask(n_query, n_key, query.device)
+    if sinks is not None:
+        key, value, mask = add_sink_key(key, value, mask, sinks)
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.to(query.dtype)
     return F.scaled_dot_product_attention(
         query,
         key,
@@ -95,7 +102,10 @@ def fused_attention(
 
 
 class Attention(nn.Module):
-    """Multi-head, grouped-query (1 < n_kv_heads < n_heads) or multi-query attention."""
+    """Multi-head, grouped-query (1 < n_kv_heads < n_heads) or multi-query attention.
+
+    With a window, sinks, a soft-cap, QK-norm, rotary positions or ALiBi, as the config says.
+    """
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -107,6 +117,9 @@ class Attention(nn.Module):
         self.output = nn.Linear(config.n_heads * d_head, width, bias)
         self.query_norm = make_norm(config, d_head) if config.qk_norm else None
         self.key_norm = make_norm(config, d_head) if config.qk_norm else None
+        self.window, self.n_sinks = config.layer_window(layer), config.window_sinks
+        self.alibi, self.softcap = config.positions == "alibi", config.attention_softcap
+        self.sinks = nn.Parameter(torch.zeros(config.n_heads)) if config.learned_sinks else None
 
     def project(
         self, x: Float[Tensor, "B T C"], rotary: Rotary | None = None
@@ -133,9 +146,38 @@ class Attention(nn.Module):
         query, key, value = self.project(x, rotary)
         if cache is not None:
             key, value = cache.append(self.layer, key, value)
-        dropout = self.dropout if self.training else 0.0
-        heads = fused_attention(query, key, value, mask, dropout)
+        if self.window is not None or self.alibi:
+            mask = self.layer_mask(x.shape[1], mask, cache)
+        if self.softcap is None:
+            dropout = self.dropout if self.training else 0.0
+            heads = fused_attention(query, key, value, mask, dropout, self.sinks)
+        else:  # torch has no fused kernel for it
+            heads = attention_steps(query, key, value, mask, self.softcap, self.sinks).head_output
         return self.output(heads.transpose(1, 2).flatten(2))
+
+    def layer_mask(
+        self,
+        n_query: int,
+        mask: Bool[Tensor, "#B #H T S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Mask | None:
+        """What this layer's window and ALiBi make of the model's mask (None: no padding).
+
+        Raises ValueError for `window_sinks` with padding, where the first tokens differ by row.
+        """
+        if mask is not None and self.n_sinks:
+            raise ValueError("window_sinks needs texts of equal length, without padding")
+        if n_query == 1 and mask is None and not self.alibi:
+            return None  # the cache has dropped what the window hides
+        past, device = cache.length if cache else 0, self.output.weight.device
+        queries = torch.arange(past, past + n_query, device=device)
+        keys = queries if cache is None else cache.key_positions(self.layer, n_query)
+        visible = window_mask(queries, keys, self.window, self.n_sinks)[None, None]
+        if mask is not None:
+            visible = visible & mask[..., keys]
+        if not self.alibi:
+            return visible
+        return alibi_bias(self.heads[0], queries, keys) + as_bias(visible)
 
     def steps(
         self,
@@ -144,4 +186,6 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "#B #H T S"] | None = None,
     ) -> AttentionSteps:
         """What `forward` computes, with every intermediate kept."""
-        return attention_steps(*self.project(x, rotary), mask)
+        if self.window is not None or self.alibi:
+            mask = self.layer_mask(x.shape[1], mask)
+        return attention_steps(*self.project(x, rotary), mask, self.softcap, self.sinks)

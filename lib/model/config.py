@@ -4,29 +4,21 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-Positions = Literal["learned", "rope"]
+from lib.model.rope_scaling import RopeScaling, Scaling
+
+Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """Llama 3.1's stretch of the slow rotary frequencies for contexts beyond the trained length.
-
-    Source: Llama 3.1 model release (Meta, 2024), `apply_scaling` in its reference code.
-    """
-
-    factor: float = 8.0
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    original_context_length: int = 8192
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The shape of a decoder-only transformer.
 
-    Left as None, `n_kv_heads` becomes `n_heads` and `d_head` becomes `d_model / n_heads`.
+    Left as None, `n_kv_heads` becomes `n_heads` and `d_head` becomes `d_model / n_heads`. `window`
+    is how many positions a query sees, itself among them: one number for all layers, or one for
+    each (None: all positions); `window_sinks` first tokens stay visible. `learned_sinks` gives each
+    head a logit that takes attention and returns nothing; `attention_softcap` bounds the scores.
     Raises ValueError if a size or a combination of sizes makes no model.
     """
 
@@ -40,7 +32,7 @@ class ModelConfig:
     d_head: int | None = None
     positions: Positions = "rope"
     rope_base: float = 10_000.0
-    rope_scaling: RopeScaling | None = None
+    rope_scaling: Scaling | None = None
     norm: Norm = "rmsnorm"
     norm_eps: float = 1e-5
     activation: Activation = "silu"
@@ -48,6 +40,10 @@ class ModelConfig:
     attention_bias: bool = False
     feedforward_bias: bool = False
     qk_norm: bool = False
+    window: int | tuple[int | None, ...] | None = None
+    window_sinks: int = 0
+    learned_sinks: bool = False
+    attention_softcap: float | None = None
     tie_embeddings: bool = False
     dropout: float = 0.0
 
@@ -72,6 +68,7 @@ class ModelConfig:
             )
         if self.positions == "rope" and self.d_head % 2:
             raise ValueError(f"d_head must be even for rotary positions, got {self.d_head}")
+        self._check_attention()
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         for name, choices in _CHOICES.items():
@@ -79,6 +76,29 @@ class ModelConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
+
+    def _check_attention(self) -> None:
+        if isinstance(self.window, tuple) and len(self.window) != self.n_layers:
+            raise ValueError(
+                f"window must give one value for each of {self.n_layers} layers, "
+                f"got {len(self.window)}"
+            )
+        for window in {self.layer_window(layer) for layer in range(self.n_layers)} - {None}:
+            if not isinstance(window, int) or window < 1:
+                raise ValueError(f"window must be a positive integer or None, got {window!r}")
+        if self.window_sinks < 0:
+            raise ValueError(f"window_sinks must be 0 or above, got {self.window_sinks}")
+        if self.window_sinks and self.window is None:
+            raise ValueError("window_sinks needs a window: without one every token stays visible")
+        if self.attention_softcap is not None:
+            if not self.attention_softcap > 0:
+                raise ValueError(f"attention_softcap must be above 0, got {self.attention_softcap}")
+            if self.dropout:
+                raise ValueError("attention_softcap with dropout is not supported")
+
+    def layer_window(self, layer: int) -> int | None:
+        """How many positions a query of this layer sees, itself among them; None: all."""
+        return self.window[layer] if isinstance(self.window, tuple) else self.window
 
     def replace(self, **changes) -> "ModelConfig":
         """A copy with some fields changed. Changing `n_heads` keeps `d_head` unless it is given."""

@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lib.model.attention import Attention, AttentionSteps, Rotary, causal_mask
+from lib.model.attention import Attention, AttentionSteps, Rotary
 from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
 from lib.model.feedforward import FeedForward
+from lib.model.masks import causal_mask
 from lib.model.normalization import make_norm
-from lib.model.positions import rope_tables
+from lib.model.positions import make_positions, rope_tables
 
 
 class Block(nn.Module):
@@ -46,8 +47,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        learned = config.positions == "learned"
-        self.position = nn.Embedding(config.context_length, config.d_model) if learned else None
+        self.position = make_positions(config)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.final_norm = make_norm(config)
