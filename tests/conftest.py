@@ -1,7 +1,9 @@
-"""Settings that all tests share."""
+"""Settings and fixtures that all tests share."""
 
 import os
 
+import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # No test asserts a time, so hypothesis has no deadline; under CI it draws the same examples always.
@@ -13,3 +15,16 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("course")
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """SmolLM2-135M-Instruct and its tokenizer, in float32."""
+    from lib.pretrained import load_pretrained
+
+    return load_pretrained("smollm2-135m-instruct")
+
+
+@pytest.fixture(autouse=True)
+def _repeatable():
+    torch.manual_seed(0)

@@ -1,0 +1,290 @@
+import contextlib
+import subprocess
+import sys
+
+import gguf
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import small_model
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from lib.downloads import smollm2_path
+from lib.model import KVCache
+from lib.pretrained import load_gguf, load_pretrained
+from lib.tokenization.chat import render_chat
+
+PROMPTS = [
+    "The capital of France is",
+    "def fibonacci(n):\n    if n",
+    "Water boils at 100 degrees",
+    "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\n",
+    "1, 2, 3, 4, 5,",
+    "Once upon a time there was a",
+    "Der schnelle braune Fuchs",
+    "The derivative of x^2 is",
+    "    \n\n\tindented",
+    "To be, or not to be, that is the",
+]
+HARD_STRINGS = [
+    "",
+    " ",
+    "   three   spaces   ",
+    "\n\n\t\r\n mixed white space \u00a0\u2003",
+    "in 1999 there were 12,345.678 of them",
+    "x²+y³ ½ Ⅷ ٣٤ १२३",
+    "don't can't WE'LL",
+    "naïve café Ångström",
+    "हिन्दी में लिखा हुआ पाठ",
+    "中文和 English 混在一起",
+    "👩‍👩‍👧‍👦 emoji 🇫🇷 family",
+    "a\u0301 combining",
+    "<|im_start|> as text <|endoftext|>",
+    "def f(x):\n    return x  # comment\n",
+    "\x00\x01\x7f control",
+]
+
+
+@pytest.fixture(scope="module")
+def reference_model():
+    path = smollm2_path()
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def reference_tokenizer():
+    """SmolLM2's published pipeline: digits one by one, then byte-level BPE."""
+    fields = gguf.GGUFReader(smollm2_path()).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(token, special=True, normalized=False)
+            for token, kind in zip(tokens, kinds, strict=True)
+            if kind == gguf.TokenType.CONTROL
+        ]
+    )
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def known_bytes(smollm2):
+    """The bytes that have a token: SmolLM2's vocabulary lacks those that its corpus never held."""
+    tokenizer = smollm2[1]
+    tokens = (tokenizer.id_to_bytes(i) for i in range(tokenizer.vocab_size))
+    return {token[0] for token in tokens if len(token) == 1}
+
+
+@pytest.mark.parity("SmolLM2-135M logits, ten prompts", "transformers on the same GGUF", "1e-3")
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_smollm2_logits_equal_transformers(smollm2, reference_model, prompt):
+    model, tokenizer = smollm2
+    ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
+    with torch.inference_mode():
+        ours, theirs = model(ids), reference_model(ids).logits
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+    assert ours[0, -1].topk(10).indices.tolist() == theirs[0, -1].topk(10).indices.tolist()
+
+
+def test_paris(smollm2):
+    model, tokenizer = smollm2
+    ids = torch.tensor([tokenizer.encode("The capital of France is")])
+    with torch.inference_mode():
+        probabilities = model(ids)[0, -1].softmax(-1)
+    (paris,) = tokenizer.encode(" Paris")
+    assert probabilities.argmax() == paris
+    assert probabilities[paris].item() == pytest.approx(0.77, abs=0.01)
+
+
+def test_cache_gives_the_same_logits(smollm2):
+    model, tokenizer = smollm2
+    ids = torch.tensor([tokenizer.encode("A cache changes the cost of a step, not its result.")])
+    cache = KVCache(model.config, 1, ids.shape[1])
+    with torch.inference_mode():
+        steps = [
+            model(piece, cache=cache) for piece in ids.split([4] + [1] * (ids.shape[1] - 4), 1)
+        ]
+        torch.testing.assert_close(torch.cat(steps, 1), model(ids), atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parity("SmolLM2 token ids, hard strings", "tokenizers", "identical")
+@pytest.mark.parametrize("text", HARD_STRINGS + PROMPTS)
+def test_smollm2_ids_equal_tokenizers(smollm2, reference_tokenizer, text):
+    tokenizer = smollm2[1]
+    specials = tokenizer.encode(text, allowed_special="all")
+    assert specials == reference_tokenizer.encode(text).ids
+    assert tokenizer.decode(specials) == text
+
+
+@given(st.text())
+@settings(max_examples=200)
+def test_smollm2_ids_equal_tokenizers_on_any_text(smollm2, reference_tokenizer, known_bytes, text):
+    tokenizer = smollm2[1]
+    ids = tokenizer.encode(text, allowed_special="all")
+    assert ids == reference_tokenizer.encode(text).ids
+    if set(text.encode()) <= known_bytes:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_special_tokens_as_text_stay_text(smollm2):
+    tokenizer = smollm2[1]
+    assert tokenizer.encode("<|im_start|>", allowed_special="all") == [1]
+    plain = tokenizer.encode("<|im_start|>")
+    assert len(plain) > 1
+    assert not set(plain) & set(tokenizer.special_tokens.values())
+    assert tokenizer.decode(plain) == "<|im_start|>"
+
+
+@pytest.mark.parity("SmolLM2 chat template", "transformers", "identical")
+@pytest.mark.parametrize("generation_prompt", [True, False])
+def test_chat_template_equals_transformers(smollm2, reference_tokenizer, generation_prompt):
+    template = smollm2[1].chat_template
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=reference_tokenizer)
+    for system in ([], [{"role": "system", "content": "Be brief."}]):
+        messages = [*system, {"role": "user", "content": "Hi {{ 1 + 1 }}"}]
+        messages += [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Bye"}]
+        expected = fast.apply_chat_template(
+            messages,
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=generation_prompt,
+        )
+        ours = render_chat(template, messages, add_generation_prompt=generation_prompt)
+        assert ours == expected
+
+
+def test_loading_needs_less_than_1_2_gib():
+    code = (
+        "import resource, sys; from lib.pretrained import load_pretrained;"
+        "load_pretrained('smollm2-135m-instruct');"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "print(peak if sys.platform == 'darwin' else peak * 1024)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) < 1.2 * 2**30
+
+
+# Small files, written with the reference library.
+
+
+def write_small_gguf(path, reference, **changes):
+    """A random Llama as a GGUF file: query and key rows interleaved, as llama.cpp stores them."""
+    config = reference.config
+    writer = gguf.GGUFWriter(path, changes.get("architecture", "llama"))
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_dimension_count(config.head_dim)
+    if "rms_eps" not in changes:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_tokenizer_model(changes.get("tokenizer", "gpt2"))
+    writer.add_tokenizer_pre("smollm")
+    tokens = ["<|end|>", *(chr(256 + i) for i in range(32)), *"abcdefghijklmnopqrstuvwxyz"]
+    tokens += [f"{a}{b}" for a in "abcd" for b in "abcdefghij"][: 97 - len(tokens)]
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * 96)
+    writer.add_token_merges([" ".join(token) for token in tokens if len(token) == 2])
+    names = {theirs: ours for ours, theirs in _gguf_names(config.num_hidden_layers)}
+    for name, tensor in reference.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        array = tensor.numpy()
+        if "q_proj" in name or "k_proj" in name:
+            half = array.reshape(-1, 2, config.head_dim // 2, array.shape[1])
+            array = half.swapaxes(1, 2).reshape(array.shape)
+        for wrong, replacement in changes.get("tensors", {}).items():
+            if wrong in name:
+                array = replacement
+        if array is not None:
+            writer.add_tensor(names[name], array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _gguf_names(n_layers):
+    table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, n_layers)
+    reference = small_model("llama")
+    for name in reference.state_dict():
+        yield table.get_name(name, try_suffixes=(".weight",)), name
+
+
+@pytest.mark.parity("a small Llama through a GGUF file", "transformers", "1e-5")
+@pytest.mark.parametrize("kind", ["llama", "llama-tied"])
+def test_small_gguf_equals_transformers(tmp_path, kind):
+    reference = small_model(kind)
+    model, tokenizer = load_gguf(write_small_gguf(tmp_path / "small.gguf", reference))
+    assert model.config.tie_embeddings == (kind == "llama-tied")
+    assert tokenizer.special_tokens == {"<|end|>": 0}
+    ids = torch.randint(97, (2, 30))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "mamba"}, "holds a 'mamba' model; only 'llama' is supported"),
+        ({"rms_eps": None}, "lacks the field 'llama.attention.layer_norm_rms_epsilon'"),
+        ({"tokenizer": "llama"}, "has a tokenizer 'llama'"),
+        ({"tensors": {"layers.2.mlp.up_proj": None}}, r"lacks 1 tensors.*blocks.2.feedforward.up"),
+    ],
+)
+def test_unsupported_gguf_is_named(tmp_path, changes, message):
+    path = write_small_gguf(tmp_path / "small.gguf", small_model("llama"), **changes)
+    with pytest.raises(ValueError, match=message):
+        load_gguf(path)
+
+
+def test_truncated_gguf_is_an_error(tmp_path):
+    path = write_small_gguf(tmp_path / "small.gguf", small_model("llama"))
+    whole = path.read_bytes()
+    for length in (0, 3, 4, 20, 200, 1000, len(whole) // 2, len(whole) - 4):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"small.gguf"):
+            load_gguf(path)
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_altered_header_loads_or_is_an_error(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "altered"
+    folder.mkdir(exist_ok=True)
+    original = folder / "original.gguf"
+    if not original.exists():
+        write_small_gguf(original, small_model("llama"))
+    content = bytearray(original.read_bytes())
+    position = data.draw(st.integers(0, 4000))
+    content[position] ^= data.draw(st.integers(1, 255))
+    altered = folder / "altered.gguf"
+    altered.write_bytes(content)
+    with contextlib.suppress(ValueError):  # anything else would be a crash
+        load_gguf(altered)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.gguf"):
+        load_gguf(tmp_path / "nowhere.gguf")
+    with pytest.raises(ValueError, match=r"unknown model '.*nowhere.gguf'"):
+        load_pretrained(str(tmp_path / "nowhere.gguf"))
