@@ -98,7 +98,7 @@ def test_log_likelihoods_over_all_segmentations(pair):
         total += len(ways)
         scores = [sum(theirs.get_score(i) for i in way) for way in ways]
         assert ours.log_likelihood(text) == pytest.approx(np.logaddexp.reduce(scores), abs=1e-4)
-    assert total > 20
+    assert total > 10
 
 
 # Segmentations against enumeration
