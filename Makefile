@@ -35,7 +35,7 @@ help:
 
 lab: $(READY)
 	@$(RUN) -m lib.downloads
-	@$(RUN) -m jupyterlab notebooks/00_tour.ipynb $(LAB_ARGS)
+	@$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_ARGS)
 
 test: $(READY)
 	@$(RUN) -m ruff check .
