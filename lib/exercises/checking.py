@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lib.display import publish
-from lib.exercises.comparing import brief, difference
+from lib.exercises.comparing import brief, difference, size
 from lib.exercises.running import Outcome, TooSlow, run
 
 
@@ -130,7 +130,8 @@ class Exercise:
         problems = [self._problem(e, o) for e, o in zip(expected, outcomes, strict=True)]
         if not any(problems):
             return self._right(expected, outcomes)
-        first = next(i for i, problem in enumerate(problems) if problem)
+        wrong = [i for i, problem in enumerate(problems) if problem]
+        first = min(wrong, key=lambda i: sum(map(size, cases[i])))
         example = self._example(cases[first], expected[first], outcomes[first], answer)
         message = self._known_mistake(cases, expected, outcomes)
         if message is None:

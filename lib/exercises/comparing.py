@@ -1,5 +1,6 @@
 """Say how an answer differs from what was expected, in one sentence."""
 
+import dataclasses
 import math
 import numbers
 import re
@@ -45,6 +46,8 @@ def difference(
         return _sequence_difference(expected, got, rtol, atol)
     if type(expected) is not type(got):
         return f"It returns {kind(got)}, expected {kind(expected)}."
+    if dataclasses.is_dataclass(expected):
+        return _mapping_difference(vars(expected), vars(got), rtol, atol)
     return None if expected == got else f"It returns {brief(got)}, expected {brief(expected)}."
 
 
@@ -65,6 +68,8 @@ def _tensor_difference(
     if got.device != expected.device:
         return f"It is on {got.device}, expected on {expected.device}."
     expected, got = expected.detach(), got.detach()
+    if expected.is_complex():
+        expected, got = torch.view_as_real(expected), torch.view_as_real(got)
     if not expected.is_floating_point():
         wrong = expected != got
         if not wrong.any():
@@ -170,6 +175,17 @@ def shape(value: Tensor) -> str:
 
 def _dtype(value: Tensor) -> str:
     return str(value.dtype).removeprefix("torch.")
+
+
+def size(value: Any) -> int:
+    """Return how many numbers, characters or items a value holds, roughly."""
+    if isinstance(value, Tensor | np.ndarray):
+        return math.prod(value.shape)
+    if isinstance(value, Mapping):
+        return sum(map(size, value.values()))
+    if isinstance(value, list | tuple | set):
+        return sum(map(size, value))
+    return len(value) if isinstance(value, str | bytes) else 1
 
 
 def brief(value: Any, most: int = 160) -> str:

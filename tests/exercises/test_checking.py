@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lib.exercises import Exercise, Mistake, checking
 from lib.exercises.comparing import brief, difference
 from lib.exercises.running import TooSlow, call_within, copy_of, differs, fixed_random_numbers, run
-from tests.exercises.assertions import assert_exercise
+from tests.exercises.assertions import answers_in, assert_exercise
 
 
 def softmax_cases(seed):
@@ -179,6 +179,17 @@ def test_the_example_is_the_smallest_case_and_shows_the_line():
     assert example.startswith("logits = tensor([[")
 
 
+def test_the_smallest_wrong_case_is_shown():
+    exercise = Exercise(
+        "Length", len, lambda seed: [("long text",), ("ab",), ("abc",), ("",)], [], 1, 1
+    )
+    assert report_of(lambda text: min(len(text), 1), exercise).example.splitlines() == [
+        "obj = 'ab'",
+        "expected: 2",
+        "got: 1",
+    ]
+
+
 def test_a_wrong_answer_that_fails_as_a_known_mistake_does_gets_its_message():
     def squares(logits, temperature):
         return (logits @ logits) / temperature
@@ -269,6 +280,15 @@ def test_answers_that_are_not_functions():
 
 # Comparing
 
+
+@dataclasses.dataclass
+class Pair:
+    """What some answers return."""
+
+    a: object
+    b: object
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -322,6 +342,8 @@ def test_tensors_are_compared_as_torch_does(a, b):
         (torch.tensor([1, 2]), torch.tensor([1, 3]), "At [1] it is 3, expected 2"),
         (torch.tensor(1), torch.tensor(2), "It is 2, expected 1"),
         (np.zeros(2), torch.zeros(2), "a tensor, expected a NumPy array"),
+        (torch.tensor([1 + 1j]), torch.tensor([1 + 2j]), "At [0, 1] it is 2, expected 1"),
+        (Pair(torch.ones(1), 2), Pair(torch.zeros(1), 2), "Under the key 'a': At [0] it is 0"),
     ],
 )
 def test_differences_are_told(expected, got, message):
@@ -414,3 +436,59 @@ def test_copies_keep_gradients_and_generators_and_share_models():
     assert copy_of(dice).random() == dice.random()
     model = torch.nn.Linear(1, 1)
     assert copy_of(model) is model
+
+
+CHAPTER = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  name: python3
+---
+
+# A chapter
+
+```{code-cell} ipython3
+%matplotlib inline
+import torch
+from lib.exercises.checking import (
+    Exercise,
+)
+```
+
+```{code-cell} ipython3
+:tags: [exercise]
+
+def my_softmax(logits, temperature):
+    raise NotImplementedError
+
+
+check_softmax(my_softmax)
+```
+
+<details>
+<summary>Solution</summary>
+
+```python
+def scaled(logits, temperature):
+    return logits / temperature
+
+
+def my_softmax(logits, temperature):
+    return torch.softmax(scaled(logits, temperature), dim=-1)
+```
+
+</details>
+"""
+
+
+def test_answers_are_read_from_the_chapter(tmp_path):
+    (tmp_path / "00_sample.md").write_text(CHAPTER)
+    stubs, solutions = answers_in("00_sample", tmp_path)
+    assert set(stubs) == {"my_softmax"}
+    assert_exercise(SOFTMAX, stubs["my_softmax"], solutions["my_softmax"])
+    (tmp_path / "00_sample.md").write_text(CHAPTER.replace("<details>", "<div>"))
+    with pytest.raises(AssertionError, match="no solution for \\['my_softmax'\\]"):
+        answers_in("00_sample", tmp_path)
