@@ -8,20 +8,22 @@ the values that the picture shows, for readers who do not see it. A new one look
     class State:
         temperature: float = 1.0
 
-    def temperature_explorer(logits: Float[Tensor, "V"]) -> Explorer:
+    def temperature_explorer(logits: np.ndarray) -> Explorer:
         def probabilities(state):
-            return torch.softmax(logits / state.temperature, dim=-1).tolist()
+            return softmax(logits / state.temperature).tolist()
 
         def draw(state):  # for DrawingPicture: State -> Drawing
-            bars = [Rectangle(40, 22 * i, 300 * p, 18, PALETTE["blue"])
-                    for i, p in enumerate(probabilities(state))]
-            return Drawing(720, 22 * len(logits), bars)
+            shapes = []
+            for i, p in enumerate(probabilities(state)):
+                shapes.append(Rectangle(40, 24 * i, 600 * p, 20, PALETTE["blue"]))
+                shapes.append(Text(34, 24 * i + 10, f"{p:.2f}", anchor="end"))
+            return Drawing(720, 24 * len(logits), shapes)
 
         return Explorer(
             State(),
             [FloatSlider("temperature", "temperature", "Divides the logits.", 0.1, 2.0)],
             DrawingPicture(draw),
-            describe=lambda state: f"The likeliest has {max(probabilities(state)):.1%}.",
+            describe=lambda state: f"The likeliest has {max(probabilities(state)):.0%}.",
         )
 
 With matplotlib: `FigurePicture(build, draw)`, where `build(figure)` makes the artists once and

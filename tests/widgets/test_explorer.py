@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import io
 import itertools
+import textwrap
 import warnings
 from dataclasses import dataclass, replace
 from xml.etree import ElementTree
@@ -451,6 +452,19 @@ def test_no_warning_whatever_is_typed():
             for frame in drive(explorer, per_control=3, mixed=3):
                 if frame.control == "text":
                     explorer.still()
+
+
+def test_the_example_of_the_docstring_works():
+    block = explorer_module.__doc__.split("looks like this::")[1].split("With matplotlib:")[0]
+    scope = {"np": np, "softmax": lambda x: np.exp(x) / np.exp(x).sum()}
+    exec(
+        "from dataclasses import dataclass\nfrom lib.display import *\nfrom lib.widgets import *\n"
+        + textwrap.dedent(block),
+        scope,
+    )
+    frames = list(drive(scope["temperature_explorer"](np.array([2.0, 1.0, 0.0]))))
+    assert len({frame.picture for frame in frames}) > 10
+    assert frames[-1].caption.startswith("The likeliest has ")
 
 
 def test_reorder_and_text_declare_their_values():
