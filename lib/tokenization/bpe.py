@@ -80,7 +80,7 @@ class BPETokenizer:
             for i, token in enumerate(self.tokens)
         }
         self._byte_ids = [self.token_to_id.get(char) for char in BYTE_TO_CHAR]
-        self._merge_table = MergeTable(self.merges, self._merged_ids())
+        self.merge_table = MergeTable(self.merges, self._merged_ids())
         self._cache = WordCache(self._encode_word)
 
     def _plain_bytes(self, token: str) -> bytes:
@@ -185,9 +185,8 @@ class BPETokenizer:
         generator = random.Random(seed)
 
         def encode_plain(piece: str) -> list[int]:
-            words = split(self._normalize(piece), self.pattern)
-            letters = map(self._alphabet_ids, words)
-            merge = self._merge_table.merge_with_dropout
+            letters = map(self.alphabet_ids, self.words(piece))
+            merge = self.merge_table.merge_with_dropout
             return [i for ids in letters for i in merge(ids, dropout, generator)]
 
         return self._encode_with(encode_plain, text, ())
@@ -212,21 +211,23 @@ class BPETokenizer:
             ids += [whole[piece]] if piece in whole else encode_plain(piece)
         return ids
 
-    def _normalize(self, text: str) -> str:
-        return unicodedata.normalize(self.normalization, text) if self.normalization else text
+    def words(self, text: str) -> list[str]:
+        """The pieces that `text` is cut into first; no token reaches across two of them."""
+        if self.normalization:
+            text = unicodedata.normalize(self.normalization, text)
+        return split(text, self.pattern)
 
     def _encode_plain(self, text: str) -> list[int]:
-        words = split(self._normalize(text), self.pattern)
-        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+        return list(chain.from_iterable(map(self._cache.__getitem__, self.words(text))))
 
     def _encode_word(self, word: str) -> list[int]:
         if self.ignore_merges and self.byte_level:
             token = "".join(BYTE_TO_CHAR[b] for b in word.encode("utf-8", "surrogateescape"))
             if token in self.token_to_id and token not in self.special_tokens:
                 return [self.token_to_id[token]]
-        return self._merge_table.merge(self._alphabet_ids(word))
+        return self.merge_table.merge(self.alphabet_ids(word))
 
-    def _alphabet_ids(self, word: str) -> list[int]:
+    def alphabet_ids(self, word: str) -> list[int]:
         """The ids of a word's bytes or characters, before any merge."""
         if self.byte_level:
             data = word.encode("utf-8", "surrogateescape")

@@ -4,7 +4,7 @@ Source: Sennrich et al. 2016, section 3.2; Provilkov et al. 2020 (arXiv 1910.132
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise, repeat
 
@@ -45,6 +45,18 @@ class MergeTable:
             if i:
                 ranks[i - 1] = rank_of((ids[i - 1], ids[i]), NO_MERGE)
         return ids
+
+    def steps(self, ids: list[int]) -> Iterator[tuple[int, list[int]]]:
+        """(rank, ids after it) for each single merge of `merge`, in order: to watch it."""
+        while True:
+            pairs = enumerate(pairwise(ids))
+            rank, i = min(
+                ((self.ranks.get(pair, NO_MERGE), i) for i, pair in pairs), default=(NO_MERGE, 0)
+            )
+            if rank == NO_MERGE:
+                return
+            ids = [*ids[:i], self.merged_ids[rank], *ids[i + 2 :]]
+            yield rank, ids
 
     def merge_long(self, ids: list[int]) -> list[int]:
         """The same result in O(n log n): a heap of (rank, position) over a linked list."""

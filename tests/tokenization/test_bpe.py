@@ -142,6 +142,9 @@ def test_merging_is_hugging_faces_for_any_merges(draw_merges, letters):
     expected = Tokenizer(model).encode(text).ids
     assert table.merge(list(letters)) == expected
     assert table.merge_long(list(letters)) == expected
+    steps = [letters, *(ids for _, ids in table.steps(letters))]
+    assert steps[-1] == expected
+    assert [len(ids) for ids in steps] == list(range(len(letters), len(expected) - 1, -1))
 
 
 @pytest.mark.parametrize("length", [LONG_WORD - 1, LONG_WORD, LONG_WORD + 1, 5000])
