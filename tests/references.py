@@ -22,6 +22,16 @@ LLAMA_31_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "beta_fast": 4.0,
+    "beta_slow": 1.0,
+    "original_max_position_embeddings": 16,
+}
+LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}
+ROPE = {"llama-scaled": LLAMA_31_ROPE, "llama-yarn": YARN, "llama-linear": LINEAR}
 
 
 def small_model(kind: str) -> transformers.PreTrainedModel:
@@ -37,10 +47,20 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
             tie_word_embeddings="tied" in kind,
             attention_bias="bias" in kind,
             mlp_bias="bias" in kind,
-            rope_parameters=LLAMA_31_ROPE if "scaled" in kind else None,
+            rope_parameters=ROPE.get(kind),
         )
+    elif kind == "mistral":
+        config = transformers.MistralConfig(**SMALL, sliding_window=5)
     elif kind == "qwen3":
         config = transformers.Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=True)
+    elif kind == "qwen3-windows":  # a window in the first and the last layer
+        config = transformers.Qwen3Config(
+            **SMALL,
+            head_dim=16,
+            use_sliding_window=True,
+            sliding_window=4,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        )
     else:
         raise ValueError(f"no small model of kind {kind!r}")
     model = transformers.AutoModelForCausalLM.from_config(

@@ -158,7 +158,7 @@ class Attention(nn.Module):
     def layer_mask(
         self,
         n_query: int,
-        mask: Bool[Tensor, "#B #H T S"] | None = None,
+        mask: Bool[Tensor, "#B #H T past_S"] | None = None,
         cache: KVCache | None = None,
     ) -> Mask | None:
         """What this layer's window and ALiBi make of the model's mask (None: no padding).

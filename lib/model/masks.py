@@ -10,7 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Mask = Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"] | Float[Tensor, "#B #H T S"]
+# For each row and head of the batch, or one for all.
+Mask = (
+    Bool[Tensor, "#B #H T S"]
+    | Bool[Tensor, "T S"]
+    | Float[Tensor, "#B #H T S"]
+    | Float[Tensor, "T S"]
+)
 
 
 def causal_mask(n_query: int, n_key: int, device=None) -> Bool[Tensor, "T S"]:
