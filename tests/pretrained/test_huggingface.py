@@ -12,7 +12,6 @@ from lib.pretrained.huggingface import read_config
 
 KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
 KINDS += ["mistral", "qwen3", "qwen3-windows"]
-WHAT = "small GPT-2, Llama (tied, biased, scaled by three rules), Mistral, Qwen3 (with windows too)"
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -24,7 +23,7 @@ def pair(request, tmp_path_factory):
     return reference, model
 
 
-@pytest.mark.parity(WHAT, "transformers", "1e-5")
+@pytest.mark.parity("logits of small GPT-2, Llama, Mistral, Qwen3", "transformers", "1e-5")
 def test_logits_equal_transformers(pair):
     reference, model = pair
     ids = torch.randint(97, (2, 40))
@@ -32,7 +31,7 @@ def test_logits_equal_transformers(pair):
         torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parity("the same, token by token with a KV cache", "transformers", "1e-5")
+@pytest.mark.parity("their logits, token by token with a KV cache", "transformers", "1e-5")
 @pytest.mark.parametrize("chunks", [[1] * 20, [7, 1, 1, 5, 6], [19, 1]])
 def test_cached_logits_equal_transformers(pair, chunks):
     reference, model = pair
@@ -44,7 +43,7 @@ def test_cached_logits_equal_transformers(pair, chunks):
     torch.testing.assert_close(torch.cat(pieces, dim=1), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parity("the same, padded on the left", "transformers", "1e-5")
+@pytest.mark.parity("their logits, padded on the left", "transformers", "1e-5")
 @pytest.mark.parametrize("cached", [False, True])
 def test_padded_logits_equal_transformers(pair, cached):
     reference, model = pair
