@@ -53,7 +53,6 @@ def test_public_functions_have_type_hints(name):
         for function in functions_of(definition):
             arguments = function.args
             named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-            named += filter(None, [arguments.vararg, arguments.kwarg])
             if isinstance(definition, ast.ClassDef) and named[0].arg in ("self", "cls"):
                 named = named[1:]
             where = f"{definition.name}: {function.name}"

@@ -33,11 +33,14 @@ from tools.outputs import NoisyOutput, clean_outputs
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 RUN_LINE = re.compile(r"^\*\*Runs in\*\*.*$", re.MULTILINE)
-# Evaluated in the kernel after the last cell. ru_maxrss counts kilobytes on Linux, bytes on macOS.
-_PEAK_MEMORY = (
-    "__import__('resource').getrusage(0).ru_maxrss"
-    " * (1 if __import__('sys').platform == 'darwin' else 1024)"
-)
+# Evaluated in the kernel after the last cell: the most memory that it held, in bytes. Linux counts
+# in ru_maxrss what the parent held when it started the process, so there VmHWM is read instead.
+_PEAK_MEMORY = """
+(lambda sys, resource, re:
+    int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) * 1024
+    if sys.platform == "linux" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+)(*map(__import__, ["sys", "resource", "re"]))
+""".replace("\n", " ").strip()
 
 
 class BuildError(Exception):

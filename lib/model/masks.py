@@ -19,7 +19,9 @@ Mask = (
 )
 
 
-def causal_mask(n_query: int, n_key: int, device=None) -> Bool[Tensor, "T S"]:
+def causal_mask(
+    n_query: int, n_key: int, device: torch.device | None = None
+) -> Bool[Tensor, "T S"]:
     """True where a query may look: the last query sees every key, the one before it one less."""
     offset = n_key - n_query
     return torch.ones(n_query, n_key, dtype=torch.bool, device=device).tril(diagonal=offset)

@@ -1,5 +1,6 @@
 """Chapters built in a folder of their own, from text to notebook."""
 
+import re
 import shutil
 
 import nbformat
@@ -52,8 +53,8 @@ def test_build(chapter):
     notebook = nbformat.reads(raw.decode(), as_version=4)
 
     assert measured.seconds > 0
-    assert measured.peak_bytes > 10 * 2**20
-    assert "\n**Runs in** 5 seconds and 0." in text
+    assert 10 * 2**20 < measured.peak_bytes < 500 * 2**20, "the kernel's alone, not its parent's"
+    assert re.search(r"\n\*\*Runs in\*\* \d+ seconds and 0\.\d GiB of memory on \d+ CPU", text)
     assert "one = 1\n" in text, "the code is formatted, in the text too"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4]
