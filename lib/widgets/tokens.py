@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle
 
-from lib.display import PALETTE, text_color, visible
+from lib.display import PALETTE, png_bundle, publish, text_color, visible
 from lib.tokenization import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from lib.widgets.choices import Button, Dropdown, TextInput
 from lib.widgets.controls import IntSlider
@@ -62,6 +62,21 @@ def other_tokens(tokenizer: WordPieceTokenizer | UnigramTokenizer, text: str) ->
     """Tokens of WordPiece or Unigram, in their own spelling."""
     names = tokenizer.tokens if isinstance(tokenizer, WordPieceTokenizer) else tokenizer.pieces
     return [Token(i, visible(names[i]), names[i].encode()) for i in tokenizer.encode(text)]
+
+
+def tokens_of(tokenizer: Tokenizer, text: str) -> list[Token]:
+    """The tokens of `text` as they are shown."""
+    if isinstance(tokenizer, BPETokenizer):
+        return bpe_tokens(tokenizer, tokenizer.encode(text))
+    return other_tokens(tokenizer, text)
+
+
+def show_tokens(tokenizer: Tokenizer, text: str) -> None:
+    """Show the tokens of `text` as a picture that stays: colored boxes with ids and bytes."""
+    tokens = tokens_of(tokenizer, text)
+    labels = ", ".join(token.label for token in tokens)
+    alt = f"“{visible(text)}” in {len(tokens)} tokens: {labels}."
+    publish(*png_bundle(token_drawing(tokens).png(), alt, WIDTH))
 
 
 def replay(tokenizer: BPETokenizer, text: str) -> tuple[list[list[int]], list[int]]:
