@@ -1,5 +1,7 @@
 """README.md is in step, and its parts are made of what is there."""
 
+import re
+
 import pytest
 
 from tools import readme
@@ -9,6 +11,14 @@ from tools.course import ROOT, replace_between
 def test_readme_is_in_step():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.render(text) == text, "run: make readme"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    prose = re.sub(r"(?s)^(`{3,})\S*\n.*?^\1$", "", text, flags=re.MULTILINE)
+    targets = [t for t in re.findall(r"\]\(([^)]+)\)", prose) if not t.startswith("https://")]
+    assert [t for t in targets if not (ROOT / t.partition("#")[0]).exists()] == []
 
 
 def test_chapters_that_are_missing_are_said_to_be(tmp_path):
