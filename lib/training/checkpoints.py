@@ -88,7 +88,7 @@ def load_checkpoint(
         state = json.loads((path / "state.json").read_text())
         weights = load_file(path / "model.safetensors")
         tensors = load_file(path / "optimizer.safetensors")
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"checkpoint {path.name} is damaged ({error}); remove it") from error
     _check_settings(path, state["settings"], settings)
     for name, twin in _twins(model).items():

@@ -37,12 +37,12 @@ def warmup_stable_decay(
 ) -> Schedule:
     """Linear warmup, a plateau at `peak`, then a straight line to floor * peak at `total`.
 
-    `decay` is the length of the last part (default: a fifth of all steps). All of the plateau is
-    the same whatever `total` is, so that a run can be prolonged from a checkpoint on it.
+    `decay` is the length of the last part (default: a fifth of the steps after warmup). The plateau
+    is the same whatever `total` is, so that a run can be prolonged from a checkpoint on it.
     Source: Hu et al. (2024), MiniCPM, section 4; Hägele et al. (2024) for the linear decay.
     """
-    decay = total // 5 if decay is None else decay
     _check(peak, warmup, total, floor)
+    decay = (total - warmup) // 5 if decay is None else decay
     if not 0 <= decay <= total - warmup:
         raise ValueError(f"decay must be in 0 .. {total - warmup} steps, got {decay}")
 

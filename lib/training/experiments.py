@@ -1,0 +1,129 @@
+"""Experiments: a grid of runs, each with several seeds, and their results as one table.
+
+A table is a CSV file with one row for each evaluation of each run. A run is known by a checksum of
+all its settings; one that is in the table already is not run again, so a grid that was stopped is
+taken up where it was, and a changed setting runs anew.
+
+The grids of chapter 5 are in lib.training.grids, the command that runs them is `make experiments`.
+"""
+
+import csv
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lib.corpora import english
+from lib.model import LanguageModel, ModelConfig
+from lib.training.batches import split
+from lib.training.config import TrainingConfig
+from lib.training.evaluation import evaluate
+from lib.training.loop import train
+from lib.training.tokens import byte_tokens
+
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: `labels` say what varies, `training_bytes` how much text it learns from."""
+
+    labels: tuple[tuple[str, str | int | float], ...]
+    model: ModelConfig
+    training: TrainingConfig
+    training_bytes: int
+
+    @property
+    def key(self) -> str:
+        """A checksum of all settings."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def do_run(run: Run) -> list[Row]:
+    """Train one model on Python's documentation, byte by byte; a row for each evaluation.
+
+    Both losses are without dropout, in nats per byte: `training_loss` on text the model learns
+    from, `validation_loss` on text it never sees.
+    """
+    torch.set_num_threads(1)  # small models gain nothing from two; two runs at a time do
+    tokens, validation = split(byte_tokens(english()))
+    if run.training_bytes > len(tokens):
+        raise ValueError(f"training_bytes must be at most {len(tokens)}, got {run.training_bytes}")
+    tokens = tokens[: run.training_bytes]
+    torch.manual_seed(run.training.seed)
+    model = LanguageModel(run.model)
+    rows: list[Row] = []
+
+    def record(model: LanguageModel, row: dict) -> None:
+        most = run.training.evaluation_sequences
+        loss = evaluate(model, tokens, run.training.context_length, most=most)
+        rows.append(
+            dict(run.labels)
+            | {
+                "seed": run.training.seed,
+                "parameters": model.count_parameters(),
+                "step": row["step"],
+                "passes": round(row["tokens"] / len(tokens), 3),
+                "training_loss": round(loss, 5),
+                "validation_loss": round(row["validation_loss"], 5),
+                "run": run.key,
+            }
+        )
+
+    train(model, tokens, run.training, validation, on_evaluation=record)
+    return rows
+
+
+def run_grid(runs: Iterable[Run], table: str | Path, workers: int = 2) -> list[Row]:
+    """Do the runs that the table lacks, `workers` at a time, and return the rows of all.
+
+    The table is written anew after each run, in the grid's order; rows of runs that the grid does
+    not have are dropped.
+    """
+    runs, table = list(runs), Path(table)
+    done = {key: list(rows) for key, rows in _by_run(read_table(table)) if table.exists()}
+    missing = [run for run in runs if run.key not in done]
+    with multiprocessing.get_context("spawn").Pool(max(1, min(workers, len(missing)))) as pool:
+        for i, rows in enumerate(pool.imap_unordered(do_run, missing)):
+            done[rows[0]["run"]] = rows
+            write_table([row for run in runs for row in done.get(run.key, [])], table)
+            print(f"{i + 1} of {len(missing)}: {rows[-1]}", flush=True)
+    return [row for run in runs for row in done[run.key]]
+
+
+def read_table(table: str | Path) -> list[Row]:
+    """The rows of a table, numbers as numbers; none if there is no such file."""
+    if not Path(table).exists():
+        return []
+    with Path(table).open(newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def write_table(rows: list[Row], table: Path) -> None:
+    """Write rows as CSV, whole or not at all."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    scratch = table.with_name(f".{table.name}.{os.getpid()}")
+    with scratch.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    scratch.replace(table)
+
+
+def _by_run(rows: list[Row]) -> Iterable[tuple[str, Iterable[Row]]]:
+    return itertools.groupby(rows, key=lambda row: row["run"])
+
+
+def _number(text: str) -> str | int | float:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,0 +1,170 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lib.model import LanguageModel, ModelConfig
+from lib.training import TrainingConfig, train
+from lib.training.checkpoints import checkpoints, random_state, set_random_state
+from lib.training.optimizer import make_optimizer
+from tests.library import ROOT
+
+SMALL = dict(vocab_size=97, context_length=16, d_model=32, n_layers=2, n_heads=4, d_ff=64)
+
+CONFIG = TrainingConfig(
+    steps=14, batch_size=4, context_length=16, evaluate_every=4, checkpoint_every=3
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tokens):
+    """The folder of a run that has ended."""
+    folder = tmp_path_factory.mktemp("finished")
+    train(LanguageModel(ModelConfig.gpt2(**SMALL)), tokens[0], CONFIG, folder=folder)
+    return folder
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def on_evaluation(_, row):
+        if row["step"] == step:
+            raise Stop
+
+    return on_evaluation
+
+
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("step", "tie"), [(4, True), (8, False), (14, True)])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(new_model, tokens, tmp_path, step, tie):
+    """With dropout, whose random numbers must go on too."""
+    new = {"dropout": 0.1, "tie_embeddings": tie}
+    model = new_model(**new)
+    expected = train(model, tokens[0], CONFIG, tokens[1])
+    with pytest.raises(Stop):
+        train(
+            new_model(**new), tokens[0], CONFIG, tokens[1],
+            folder=tmp_path, on_evaluation=stop_at(step),
+        )  # fmt: skip
+    torch.rand(7)
+    resumed = new_model(**new)
+    assert train(resumed, tokens[0], CONFIG, tokens[1], folder=tmp_path) == expected
+    assert same_weights(model, resumed)
+    assert (resumed.head.weight is resumed.embedding.weight) == tie
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000012", "step-00000014"]
+    assert train(new_model(**new), tokens[0], CONFIG, tokens[1], folder=tmp_path) == expected
+
+
+def command(folder, history, steps=40):
+    arguments = {
+        "steps": steps, "batch-size": 2, "context-length": 16, "evaluation-sequences": 4,
+        "evaluate-every": 10, "checkpoint-every": 1, "dropout": 0.1, "device": "cpu",
+        "folder": folder, "history": history,
+    }  # fmt: skip
+    flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "lib.training", *flags]
+
+
+def test_a_killed_process_loses_nothing(tmp_path):
+    """SIGKILL at arbitrary moments, most of them while a checkpoint is being written."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    run = dict(cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    subprocess.run(command(tmp_path / "whole", tmp_path / "whole.json"), check=True, **run)
+    folder, kills, dice = tmp_path / "killed", 0, random.Random()
+    while not (tmp_path / "killed.json").exists():
+        done = len(list(folder.glob("step-*"))) and checkpoints(folder)[-1].name
+        process = subprocess.Popen(command(folder, tmp_path / "killed.json"), **run)
+        while process.poll() is None and kills < 2:
+            if folder.exists() and checkpoints(folder) and checkpoints(folder)[-1].name != done:
+                time.sleep(dice.uniform(0, 0.3))
+                process.send_signal(signal.SIGKILL)
+                kills += process.wait() == -signal.SIGKILL
+            time.sleep(0.01)
+        output = process.communicate()[0].decode()
+        assert process.returncode in (0, -signal.SIGKILL), output
+    assert kills
+    histories = [json.loads((tmp_path / f"{n}.json").read_text()) for n in ("whole", "killed")]
+    assert histories[0] == histories[1]
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        whole, killed = (
+            load_file(tmp_path / run / "step-00000040" / name) for run in ("whole", "killed")
+        )
+        assert whole.keys() == killed.keys()
+        assert all(torch.equal(whole[key], killed[key]) for key in whole)
+
+
+def test_an_unfinished_checkpoint_is_not_seen(new_model, tokens, tmp_path, monkeypatch):
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("lib.training.checkpoints.save_file", fail)
+    with pytest.raises(OSError, match="no space"):
+        train(new_model(), tokens[0], CONFIG, folder=tmp_path)
+    assert list(tmp_path.iterdir())  # something was begun
+    assert checkpoints(tmp_path) == []
+
+
+def test_random_numbers_go_on():
+    device = torch.device("cpu")
+    state = json.loads(json.dumps(random_state(device)))
+    expected = torch.rand(5)
+    torch.rand(99)
+    set_random_state(state, device)
+    assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.5}, "learning_rate was 0.001, is 0.5"),
+        ({"steps": 15}, "steps was 14, is 15"),
+    ],
+)
+def test_another_run_is_not_continued(finished, new_model, tokens, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(new_model(), tokens[0], TrainingConfig(**vars(CONFIG) | changes), folder=finished)
+    with pytest.raises(ValueError, match="model was "):
+        train(new_model(d_ff=48), tokens[0], CONFIG, folder=finished)
+    with pytest.raises(ValueError, match="tokens was "):
+        train(new_model(), tokens[0][::-1].copy(), CONFIG, folder=finished)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["cut", "removed", "garbage"])
+def test_a_damaged_checkpoint_is_named(finished, new_model, tokens, tmp_path, name, damage):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    file = checkpoints(tmp_path)[-1] / name
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "removed":
+        file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"\x80\x04garbage")
+    with pytest.raises(ValueError, match="checkpoint step-00000014 is damaged"):
+        train(new_model(), tokens[0], CONFIG, folder=tmp_path)
+
+
+def test_a_checkpoint_holds_adam(new_model, tokens, tmp_path):
+    """Its two means and its count, under the names of the weights, and no pickle."""
+    model = new_model()
+    train(model, tokens[0], CONFIG, folder=tmp_path)
+    names = {name for name, _ in model.named_parameters()}
+    tensors = load_file(checkpoints(tmp_path)[-1] / "optimizer.safetensors")
+    assert {key.split("/")[0] for key in tensors} == names
+    assert {key.split("/")[1] for key in tensors} == {"exp_avg", "exp_avg_sq", "step"}
+    assert all(tensors[f"{name}/step"] == 14 for name in names)
+    assert np.isfinite(tensors["embedding.weight/exp_avg"]).all()
+    assert isinstance(make_optimizer(model, 1e-3), torch.optim.AdamW)
