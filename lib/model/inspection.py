@@ -16,13 +16,15 @@ from lib.model.transformer import LanguageModel
 # Where heads look
 
 
-@torch.no_grad()
 def layer_steps(model: LanguageModel, ids: Int[Tensor, "B T"]) -> Iterator[AttentionSteps]:
-    """Every intermediate of attention, layer after layer."""
-    x, rotary, mask = model.embed(ids)
+    """Every intermediate of attention, layer after layer, without gradients."""
+    with torch.no_grad():
+        x, rotary, mask = model.embed(ids)
     for block in model.blocks:
-        yield block.attention.steps(block.attention_norm(x), rotary, mask)
-        x = block(x, rotary, mask)
+        with torch.no_grad():  # not around the `yield`: what the caller does is not our business
+            steps = block.attention.steps(block.attention_norm(x), rotary, mask)
+            x = block(x, rotary, mask)
+        yield steps
 
 
 def head_weights(model: LanguageModel, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L B H T S"]:
