@@ -1,8 +1,8 @@
 """Floor 2: from next-token distributions to text."""
 
+from lib.generation.config import GenerationConfig
 from lib.generation.decode import (
     Generation,
-    GenerationConfig,
     generate,
     generate_steps,
     stream_text,

@@ -8,46 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.generation.logits import temperature, top_k, top_p
+from lib.generation.config import GenerationConfig
+from lib.generation.logits import History, mirostat_1, mirostat_2, mirostat_step
 from lib.model import KVCache, LanguageModel
 from lib.tokenization import BPETokenizer
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How to decode; field names as in transformers' GenerationConfig, plus `seed`.
-
-    Without `do_sample` the most probable token is taken (greedy). `top_k=0` and `top_p=1` switch
-    those filters off, which is the default here (transformers' default is top_k=50).
-    Raises ValueError for a value out of range.
-    """
-
-    max_new_tokens: int = 64
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    eos_token_id: int | tuple[int, ...] | None = None
-    pad_token_id: int | None = None
-    use_cache: bool = True
-    seed: int | None = None
-
-    def __post_init__(self):
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, got {self.temperature}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 (off) or above, got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
-
-    @property
-    def stop_ids(self) -> tuple[int, ...]:
-        """The ids that end a sequence, possibly none."""
-        if self.eos_token_id is None:
-            return ()
-        return (self.eos_token_id,) if isinstance(self.eos_token_id, int) else self.eos_token_id
 
 
 @dataclass(frozen=True)
@@ -75,16 +39,61 @@ def next_token(
     logits: Float[Tensor, "B V"],
     config: GenerationConfig,
     generator: torch.Generator | None = None,
+    history: History | None = None,
 ) -> Int[Tensor, "B"]:
-    """Choose one token per row: the most probable, or a draw from the filtered distribution."""
-    if not config.do_sample:
+    """Choose one token per row: the most probable, or a draw from the filtered distribution.
+
+    Penalties and constraints need the `history`; Mirostat's limit in it is moved. Raises ValueError
+    if no token is left, or if a logit is NaN, which greedy decoding without processors passes over.
+    """
+    if not (config.do_sample or config.steps):
         return logits.argmax(dim=-1)
-    logits = temperature(logits.float(), config.temperature)
-    if config.top_k:
-        logits = top_k(logits, config.top_k)
-    if config.top_p < 1:
-        logits = top_p(logits, config.top_p)
-    return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)[:, 0]
+    logits = logits.float()
+    for _, step in config.steps:
+        logits = step(logits, history)
+    if config.mirostat_mode:
+        return _mirostat_draw(logits, config, generator, history)
+    return draw(logits, generator) if config.do_sample else greedy(logits)
+
+
+def draw(
+    logits: Float[Tensor, "B V"], generator: torch.Generator | None = None
+) -> Int[Tensor, "B"]:
+    """Draw one token per row from the softmax of its logits."""
+    probability = logits.softmax(dim=-1)
+    _check_choice(probability[:, 0])  # one NaN or nothing but -inf makes a whole row NaN
+    return torch.multinomial(probability, 1, generator=generator)[:, 0]
+
+
+def greedy(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B"]:
+    """The most probable token of each row; the first of several."""
+    highest, token = logits.max(dim=-1)
+    _check_choice(torch.where(highest.isinf() & (highest < 0), float("nan"), highest))
+    return token
+
+
+def _check_choice(values: Float[Tensor, "B"]) -> None:
+    if values.isnan().any():
+        raise ValueError(
+            f"row {values.isnan().nonzero()[0].item()} has no token to choose: its logits are all "
+            "-inf (too much is forbidden) or hold NaN"
+        )
+
+
+def _mirostat_draw(
+    logits: Tensor,
+    config: GenerationConfig,
+    generator: torch.Generator | None,
+    history: History | None,
+) -> Tensor:
+    if history is None:
+        raise ValueError("Mirostat keeps its limit in the history: pass history")
+    if history.mu is None:  # as the paper begins: twice the target
+        history.mu = torch.full((len(logits),), 2 * config.mirostat_tau, device=logits.device)
+    cut = mirostat_1 if config.mirostat_mode == 1 else mirostat_2
+    token = draw(cut(logits, history.mu), generator)
+    history.mu = mirostat_step(logits, token, history.mu, config.mirostat_tau, config.mirostat_eta)
+    return token
 
 
 @torch.inference_mode()
@@ -104,10 +113,11 @@ def generate_steps(
     stopped = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     stop_ids = torch.tensor(config.stop_ids, device=ids.device)
     fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
+    history = History(ids, ids.shape[1], attention_mask, generator)
     new = ids
     for _ in range(config.max_new_tokens):
         hidden = model.hidden(new if cache else ids, attention_mask, cache)
-        token = next_token(model.unembed(hidden[:, -1]), config, generator)
+        token = next_token(model.unembed(hidden[:, -1]), config, generator, history)
         token = torch.where(stopped, fill, token)
         yield token
         stopped |= torch.isin(token, stop_ids)
@@ -117,6 +127,7 @@ def generate_steps(
         ids = torch.cat([ids, new], dim=1)
         if attention_mask is not None:
             attention_mask = torch.cat([attention_mask, torch.ones_like(new).bool()], dim=1)
+        history.ids, history.attention_mask = ids, attention_mask
 
 
 def generate(

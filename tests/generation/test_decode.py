@@ -4,11 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from references import small_model
 from scipy.stats import chisquare
-from transformers.generation import logits_process
 
 from lib.generation import GenerationConfig, generate, stream_text
 from lib.generation.decode import next_token, split_complete
-from lib.generation.logits import temperature, top_k, top_p
+from lib.generation.logits import History
 from lib.pretrained import load_folder
 
 
@@ -19,34 +18,6 @@ def pair(tmp_path_factory):
     reference = small_model("llama")
     reference.save_pretrained(folder)
     return load_folder(folder)[0], reference
-
-
-logits_rows = st.lists(st.floats(-30, 30, width=32), min_size=12, max_size=12)
-
-
-@pytest.mark.parity("temperature, top_k, top_p", "transformers' logits processors", "identical")
-@given(
-    rows=st.lists(logits_rows, min_size=1, max_size=3), k=st.integers(1, 15), p=st.floats(0.01, 1)
-)
-def test_filters_equal_transformers(rows, k, p):
-    logits = torch.tensor(rows)
-    ids = torch.zeros(len(rows), 1, dtype=torch.long)
-    ours, theirs = temperature(logits, 0.7), logits_process.TemperatureLogitsWarper(0.7)
-    torch.testing.assert_close(ours, theirs(ids, logits.clone()))
-    torch.testing.assert_close(
-        top_k(logits, k), logits_process.TopKLogitsWarper(k)(ids, logits.clone())
-    )
-    if p < 1:
-        expected = logits_process.TopPLogitsWarper(p)(ids, logits.clone())
-        torch.testing.assert_close(top_p(logits, p), expected)
-
-
-@given(row=logits_rows, k=st.integers(1, 15), p=st.floats(0.01, 1))
-def test_filters_keep_the_most_probable_token(row, k, p):
-    logits = torch.tensor([row])
-    for kept in (top_k(logits, k), top_p(logits, p)):
-        assert kept.max() == logits.max()
-        assert kept.softmax(-1).sum().item() == pytest.approx(1)
 
 
 @pytest.mark.parity("greedy decoding, batched and padded", "transformers generate", "identical")
@@ -136,20 +107,45 @@ def test_bytes_that_are_no_text_do_not_block_the_stream():
     assert split_complete(b"ok\xf0\x9f") == ("ok", b"\xf0\x9f")
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1, got 0"),
-        ({"temperature": 0.0}, r"temperature must be above 0, got 0\.0"),
-        ({"temperature": float("nan")}, "temperature must be above 0, got nan"),
-        ({"top_k": -1}, r"top_k must be 0 \(off\) or above, got -1"),
-        ({"top_p": 1.7}, r"top_p must be in \(0, 1\], got 1\.7"),
-        ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0\.0"),
-    ],
-)
-def test_settings_out_of_range_are_named(settings, message):
-    with pytest.raises(ValueError, match=message):
-        GenerationConfig(**settings)
+@pytest.mark.parity("greedy with penalties and constraints", "transformers generate", "identical")
+def test_penalized_greedy_equals_transformers(pair):
+    model, reference = pair
+    ids = torch.randint(1, 97, (3, 8))
+    mask = torch.ones(3, 8, dtype=torch.bool)
+    mask[1, :3] = False
+    stop = generate(model, ids, GenerationConfig(max_new_tokens=5)).new_ids[0, 2].item()
+    settings = dict(
+        max_new_tokens=24,
+        repetition_penalty=1.4,
+        no_repeat_ngram_size=3,
+        bad_words_ids=[[5], [7, 8]],
+        min_new_tokens=6,
+        eos_token_id=stop,
+        pad_token_id=0,
+    )
+    expected = reference.generate(ids, attention_mask=mask.long(), do_sample=False, **settings)
+    ours = generate(model, ids, GenerationConfig(**settings), attention_mask=mask)
+    assert torch.equal(ours.ids, expected)
+
+
+@pytest.mark.parametrize("mode", [1, 2])
+@pytest.mark.parametrize("tau", [3.5, 5.0])  # the likeliest token alone has 2.5 bits
+def test_mirostat_comes_near_its_target(mode, tau):
+    zipf = -1.1 * torch.arange(1, 2001).float().log().expand(16, -1)
+    config = GenerationConfig(
+        do_sample=True, mirostat_mode=mode, mirostat_tau=tau, mirostat_eta=0.2
+    )
+    generator, history = torch.Generator().manual_seed(0), History(torch.zeros(16, 1).long(), 1)
+    draws = torch.stack([next_token(zipf, config, generator, history) for _ in range(80)])
+    surprise = -zipf[0].log_softmax(0)[draws[30:]] / torch.log(torch.tensor(2.0))
+    assert surprise.mean().item() == pytest.approx(tau, abs=0.3)
+
+
+def test_mirostat_in_generate(pair):
+    model, _ = pair
+    config = GenerationConfig(max_new_tokens=8, do_sample=True, mirostat_mode=2, seed=0)
+    ids = torch.randint(97, (2, 4))
+    assert torch.equal(generate(model, ids, config).ids, generate(model, ids, config).ids)
 
 
 def test_bad_prompts_are_named(pair):

@@ -1,0 +1,154 @@
+"""The settings of a generation: transformers' names, ranges checked at once, the order explicit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from lib.generation.logits import DEFAULT_ORDER, PROCESSORS, History, steps_of
+from lib.generation.ranges import require
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How to decode. Names are those of transformers' GenerationConfig where it has the setting.
+
+    Without `do_sample` the most probable token is taken (greedy), after penalties and constraints.
+    The defaults switch everything off, top_k too (transformers' default for it is 50).
+    Raises ValueError for a value out of range, for an unknown name in `order`, and for settings
+    that contradict each other or would be ignored.
+    """
+
+    max_new_tokens: int = 64
+    do_sample: bool = False
+    # Reshaping
+    temperature: float = 1.0
+    dynatemp_range: float = 0.0  # as in llama.cpp: temperature ± this, by entropy; 0 is off
+    dynatemp_exponent: float = 1.0
+    smoothing_factor: float = 0.0  # as in text-generation-webui; 0 is off
+    smoothing_curve: float = 1.0
+    # Filters
+    top_k: int = 0  # 0 is off
+    top_p: float = 1.0  # 1 is off
+    min_p: float = 0.0  # 0 is off
+    top_a: float = 0.0  # 0 is off
+    tfs: float = 1.0  # tail-free sampling; 1 is off
+    typical_p: float = 1.0  # 1 is off
+    top_h: float | None = None  # None is off
+    epsilon_cutoff: float = 0.0  # 0 is off
+    eta_cutoff: float = 0.0  # 0 is off
+    top_n_sigma: float = 0.0  # 0 is off
+    xtc_probability: float = 0.0  # 0 is off
+    xtc_threshold: float = 0.1
+    # Mirostat: 0 is off, 1 and 2 are its versions
+    mirostat_mode: int = 0
+    mirostat_tau: float = 5.0  # bits of surprise aimed at
+    mirostat_eta: float = 0.1
+    # Penalties
+    repetition_penalty: float = 1.0  # 1 is off
+    presence_penalty: float = 0.0  # 0 is off
+    frequency_penalty: float = 0.0  # 0 is off
+    no_repeat_ngram_size: int = 0  # 0 is off
+    dry_multiplier: float = 0.0  # 0 is off
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2  # tokens
+    dry_penalty_last_n: int | None = None  # tokens looked at; None: all
+    dry_sequence_breakers: tuple[int, ...] = ()  # ids
+    # Constraints
+    sequence_bias: Mapping[tuple[int, ...], float] | None = None  # logit bias, by sequence of ids
+    bad_words_ids: Sequence[Sequence[int]] | None = None
+    min_length: int = 0  # tokens, with the prompt
+    min_new_tokens: int = 0  # tokens, without it
+    # The order in which what is switched on is applied: names of lib.generation.logits.PROCESSORS
+    order: tuple[str, ...] = DEFAULT_ORDER
+    # The loop
+    eos_token_id: int | tuple[int, ...] | None = None
+    pad_token_id: int | None = None
+    use_cache: bool = True
+    seed: int | None = None
+
+    def __post_init__(self):
+        for name, interval in RANGES.items():
+            require(name, getattr(self, name), interval, whole=name in WHOLE)
+        if self.top_h is not None:
+            require("top_h", self.top_h, "(0, 1]")
+        if self.dry_penalty_last_n is not None:
+            require("dry_penalty_last_n", self.dry_penalty_last_n, "[1, inf)", whole=True)
+        unknown = [name for name in self.order if name not in PROCESSORS]
+        if unknown or len(set(self.order)) < len(self.order):
+            raise ValueError(
+                f"order must hold each of {', '.join(PROCESSORS)} at most once, got {self.order}"
+            )
+        self._check_conflicts()
+        steps_of(self)  # raises if order leaves out what is switched on
+
+    def _check_conflicts(self) -> None:
+        changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+        if not self.do_sample and (ignored := changed & ONLY_DRAWING):
+            raise ValueError(f"{', '.join(sorted(ignored))}: no effect without do_sample=True")
+        if self.mirostat_mode and (cuts := changed & CUTS):
+            raise ValueError(
+                f"mirostat_mode={self.mirostat_mode} sets the cut itself; leave out "
+                f"{', '.join(sorted(cuts))}"
+            )
+        if max(self.min_length, self.min_new_tokens) > 0 and not self.stop_ids:
+            raise ValueError("a minimum length has no effect without eos_token_id")
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(
+                f"min_new_tokens must be at most max_new_tokens, got {self.min_new_tokens} > "
+                f"{self.max_new_tokens}"
+            )
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """The ids that end a sequence, possibly none."""
+        if self.eos_token_id is None:
+            return ()
+        return (self.eos_token_id,) if isinstance(self.eos_token_id, int) else self.eos_token_id
+
+    @cached_property
+    def steps(self) -> list[tuple[str, Callable[[Any, History | None], Any]]]:
+        """The processors that are on, in order: (name, function of logits and history)."""
+        return steps_of(self)
+
+
+WHOLE = {
+    "max_new_tokens", "top_k", "mirostat_mode", "no_repeat_ngram_size", "dry_allowed_length",
+    "min_length", "min_new_tokens",
+}  # fmt: skip
+RANGES = {
+    "max_new_tokens": "[1, inf)",
+    "temperature": "(0, inf)",
+    "dynatemp_range": "[0, inf)",
+    "dynatemp_exponent": "(0, inf)",
+    "smoothing_factor": "[0, inf)",
+    "smoothing_curve": "[1, 3]",
+    "top_k": "[0, inf)",
+    "top_p": "(0, 1]",
+    "min_p": "[0, 1]",
+    "top_a": "[0, 1]",
+    "tfs": "(0, 1]",
+    "typical_p": "(0, 1]",
+    "epsilon_cutoff": "[0, 1)",
+    "eta_cutoff": "[0, 1)",
+    "top_n_sigma": "[0, inf)",
+    "xtc_probability": "[0, 1]",
+    "xtc_threshold": "[0, 1]",
+    "mirostat_mode": "[0, 2]",
+    "mirostat_tau": "(0, inf)",
+    "mirostat_eta": "(0, inf)",
+    "repetition_penalty": "(0, inf)",
+    "presence_penalty": "(-inf, inf)",
+    "frequency_penalty": "(-inf, inf)",
+    "no_repeat_ngram_size": "[0, inf)",
+    "dry_multiplier": "[0, inf)",
+    "dry_base": "[1, inf)",
+    "dry_allowed_length": "[1, inf)",
+    "min_length": "[0, inf)",
+    "min_new_tokens": "[0, inf)",
+}
+CUTS = {
+    "top_k", "top_p", "min_p", "top_a", "tfs", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff",
+    "top_n_sigma", "xtc_probability",
+}  # fmt: skip
+ONLY_DRAWING = CUTS | {"temperature", "dynatemp_range", "smoothing_factor", "mirostat_mode"}
