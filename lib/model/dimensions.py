@@ -1,0 +1,108 @@
+"""The dimensions of every tensor of a forward pass, in numbers and in letters, found by hooks."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from lib.model.config import ModelConfig
+from lib.model.transformer import LanguageModel
+
+# A twin of the model gets these sizes. No two products of them that occur in a model are equal, so
+# that a size says which letters it is made of.
+TWIN = {"B": 3, "T": 7, "C": 1009, "K": 2, "D": 22, "F": 2003, "V": 4001}
+
+
+@dataclass(frozen=True)
+class TensorDimensions:
+    """One tensor: where it comes from, its shape, and the same in letters."""
+
+    where: str
+    shape: tuple[int, ...]
+    letters: str
+
+    @property
+    def count(self) -> int:
+        """How many numbers it holds."""
+        return torch.Size(self.shape).numel()
+
+
+def forward_dimensions(config: ModelConfig, batch: int, positions: int) -> list[TensorDimensions]:
+    """Every tensor that a module or the attention kernel returns, for (batch, positions) ids.
+
+    All layers are alike, so the first stands for all. Nothing is computed: the model is on torch's
+    meta device, which knows only shapes, so that any model fits.
+    """
+    shared = config.n_heads // config.n_kv_heads
+    n_heads = TWIN["K"] * 5 if shared > 1 else TWIN["K"]
+    square = config.d_model == config.n_heads * config.d_head
+    twin = config.replace(
+        vocab_size=TWIN["V"],
+        context_length=max(TWIN["T"], 8),
+        d_model=n_heads * TWIN["D"] if square else TWIN["C"],
+        n_layers=1,
+        n_heads=n_heads,
+        n_kv_heads=TWIN["K"],
+        d_head=TWIN["D"],
+        d_ff=TWIN["F"],
+        window=None,
+        window_sinks=0,
+    )
+    names = _names(twin, "K" if shared > 1 else "H")
+    numbers = _record(config.replace(n_layers=1, window=None, window_sinks=0), batch, positions)
+    letters = _record(twin, TWIN["B"], TWIN["T"])
+    return [
+        TensorDimensions(where, shape, " ".join(names[size] for size in sizes))
+        for (where, shape), (_, sizes) in zip(numbers, letters, strict=True)
+    ]
+
+
+def _names(twin: ModelConfig, key_heads: str) -> dict[int, str]:
+    """What each size in the twin is called. A letter takes precedence over a product."""
+    heads, d_head = twin.n_heads, twin.d_head
+    merged = f"(H+2{key_heads})·D" if key_heads == "K" else "3·H·D"
+    products = {(heads + 2 * twin.n_kv_heads) * d_head: merged, heads * d_head: "H·D"}
+    products |= {heads + 2 * twin.n_kv_heads: f"H+2{key_heads}"}
+    letters = {TWIN["B"]: "B", TWIN["T"]: "T", twin.d_model: "C", heads: "H", d_head: "D"}
+    letters |= {twin.d_ff: "F", twin.vocab_size: "V", twin.n_kv_heads: key_heads, 1: "1"}
+    return products | letters
+
+
+class _RecordAttention(TorchFunctionMode):
+    """Notes what goes into torch's attention kernel and what comes out: it is not a module."""
+
+    def __init__(self, rows: list):
+        super().__init__()
+        self.rows = rows
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function is F.scaled_dot_product_attention:
+            for name, tensor in zip(("query", "key", "value"), args, strict=False):
+                self.rows.append((f"block.attention: {name}", tuple(tensor.shape)))
+            self.rows.append(("block.attention: head output", tuple(result.shape)))
+        return result
+
+
+@torch.no_grad()
+def _record(config: ModelConfig, batch: int, positions: int) -> list[tuple[str, tuple[int, ...]]]:
+    rows: list[tuple[str, tuple[int, ...]]] = [("ids", (batch, positions))]
+    with torch.device("meta"):
+        model = LanguageModel(config).eval()
+        ids = torch.zeros(batch, positions, dtype=torch.long)
+
+    def note(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            rows.append((name.replace("blocks.0", "block"), tuple(output.shape)))
+
+        return hook
+
+    for name, module in model.named_modules():
+        inner = name and not isinstance(module, nn.ModuleList | nn.Dropout)
+        if inner and name not in ("blocks.0.attention", "blocks.0.feedforward"):
+            module.register_forward_hook(note(name))
+    with _RecordAttention(rows):
+        model(ids)
+    return rows
