@@ -40,7 +40,7 @@ BLOCK_PARAMETERS = 200_000
 def shape_grid() -> list[Run]:
     """From one wide layer to sixteen narrow ones, the blocks of all with equally many parameters.
 
-    Heads are 16 wide in all. The best learning rate may differ with the shape, so each has two.
+    Heads are 16 wide in all. The best learning rate may differ with the shape, so each has three.
     """
     return [
         Run(
@@ -50,7 +50,7 @@ def shape_grid() -> list[Run]:
             training_bytes=320 * BATCH * CONTEXT,
         )
         for layers, width in SHAPES.items()
-        for learning_rate in (3e-3, 1e-2)
+        for learning_rate in (1.5e-3, 3e-3, 6e-3)
         for seed in SEEDS
     ]
 

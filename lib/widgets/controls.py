@@ -123,7 +123,8 @@ class _Slider(Control):
 
     def shown(self, state: S) -> str:
         """Return e.g. "0.7"."""
-        return f"{getattr(state, self.field):.4g} {self.unit}".strip()
+        value = getattr(state, self.field)
+        return f"{value:{',.0f' if value >= 1000 else '.4g'}} {self.unit}".strip()
 
 
 @dataclass(frozen=True)
