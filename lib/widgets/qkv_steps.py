@@ -25,7 +25,7 @@ class State:
     scale: float = 1.0
     causal: bool = True
     window: int = 0
-    component: int = 0
+    component: int = 50
     shift: float = 0.0
 
 

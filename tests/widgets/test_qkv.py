@@ -16,7 +16,7 @@ from lib.widgets.qkv import MOST_TOKENS, Source, qkv_explorer
 from lib.widgets.qkv_drawing import qkv_drawing, short
 from lib.widgets.qkv_steps import State, attend
 
-START = State(text="the name of the class", layer=1, head=2, query=3)
+START = State(text="the name of the class", layer=1, head=2, query=3, component=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_knobs_do_what_they_say(parts):
 
 
 def test_the_toy_by_hand(parts):
-    state = State(source="toy", layer=0, head=0, query=3)
+    state = State(source="toy", layer=0, head=0, query=3, component=0)
     row, _ = attend(Source(*parts).layer(state), state)
     assert row.scores.tolist() == [4, 0, 4, 0]
     assert row.scaled.tolist() == [2, 0, 2, 0]
@@ -85,7 +85,7 @@ def test_the_toy_by_hand(parts):
 
 @pytest.mark.parametrize("step", range(1, 7))
 def test_a_step_shows_what_it_unfolds(parts, step):
-    state = State(source="toy", layer=0, head=0, query=1, step=step)
+    state = State(source="toy", layer=0, head=0, query=1, step=step, component=0)
     text = qkv_drawing(Source(*parts).layer(state), state).svg()
     weight = math.e**2 / (math.e**2 + 1)
     assert ("−∞" in text) == (step >= 4)
