@@ -53,7 +53,7 @@ def top_h(
     """
     require("top_h", h, "(0, 1]")
     values, order = logits.topk(min(n_most, logits.shape[-1]))
-    p = values.softmax(dim=-1)
+    p = (values - values.logsumexp(dim=-1, keepdim=True)).softmax(dim=-1)
     terms = (-p * p.log()).cumsum(dim=-1)
     if renormalize:  # -Σ (p/s) ln (p/s) over a set of mass s
         mass = p.cumsum(dim=-1)

@@ -28,8 +28,10 @@ def entropy(logits: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
     exp(entropy) is the effective vocabulary: how many tokens of equal probability would be as
     uncertain. Tokens at -inf count nothing. Source: Shannon (1948).
     """
-    log_p = logits.log_softmax(dim=-1)
-    return -(log_p.clamp(min=torch.finfo(log_p.dtype).min) * log_p.exp()).sum(dim=-1)
+    log_p = logits - logits.logsumexp(dim=-1, keepdim=True)
+    p = log_p.softmax(dim=-1)
+    terms = log_p.clamp(min=torch.finfo(p.dtype).min) * p  # 0 · -inf counts nothing
+    return -terms.sum(dim=-1) + 0.0  # no -0
 
 
 def dynamic_temperature(

@@ -1,13 +1,30 @@
 """How long a widget takes in the kernel from the reader's move to the new picture."""
 
+from lib.pretrained import load_pretrained
 from lib.widgets.driving import measure_latency
+from lib.widgets.explorer import Explorer
+from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.measure import Row
+
+
+def sampling() -> Explorer:
+    """Without its prompt and the buttons that lengthen the text, which need a forward pass."""
+    explorer = sampling_explorer(*load_pretrained("smollm2-135m-instruct"))
+    moves = [
+        pair
+        for pair in zip(explorer.controls, explorer.handles, strict=True)
+        if pair[0].field not in ("prompt", "forward", "back")
+    ]
+    explorer.controls, explorer.handles = map(list, zip(*moves, strict=True))
+    return explorer
+
 
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
 WIDGETS = [
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
+    ("sampling widget on SmolLM2, one move after the forward pass", sampling),
 ]
 
 

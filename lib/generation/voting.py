@@ -1,0 +1,107 @@
+"""Test-time compute: draw several continuations, then choose among them.
+
+Best-of-n needs something that scores a continuation: a verifier, a reward model, or the model's own
+likelihood. Majority vote needs only that answers can be compared. Sources: Stiennon et al. (2020)
+for best-of-n; Wang et al. (2023), "Self-consistency", for the vote; Chen et al. (2021) for pass@n.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from lib.generation.config import GenerationConfig
+from lib.generation.decode import next_token
+from lib.generation.logits import History
+from lib.model import KVCache, LanguageModel
+
+T = TypeVar("T")
+
+
+def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) -> KVCache:
+    """A cache in which each row stands n times, with room for `capacity` positions."""
+    n_rows = cache.keys[0].shape[0]
+    weight = model.embedding.weight
+    wide = KVCache(model.config, n_rows * n, capacity, weight.dtype, weight.device)
+    if any(ring is not None for ring in (*cache.rings, *wide.rings)):
+        raise ValueError("the model forgets positions (a window); draw without a shared prompt")
+    for narrow, repeated in zip(
+        (*cache.keys, *cache.values), (*wide.keys, *wide.values), strict=True
+    ):
+        used = narrow[:, :, : cache.length]
+        repeated[:, :, : cache.length] = used.repeat_interleave(n, dim=0)
+    wide.length = cache.length
+    return wide
+
+
+@torch.inference_mode()
+def sample_many(
+    model: LanguageModel, ids: Int[Tensor, "B T"], n: int, config: GenerationConfig
+) -> Int[Tensor, "B n N"]:
+    """Draw n continuations of each prompt; the prompts are read once and shared.
+
+    A continuation that stops is filled up. Raises ValueError for n below 1, and if the continuation
+    does not fit the context or the settings do not draw.
+    """
+    if n < 1 or not config.do_sample:
+        raise ValueError(f"n must be at least 1 and do_sample true, got {n}, {config.do_sample}")
+    length = ids.shape[1] + config.max_new_tokens
+    if length > model.config.context_length:
+        raise ValueError(f"{length} positions exceed the context, {model.config.context_length}")
+    weight = model.embedding.weight
+    generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
+    cache = KVCache(model.config, len(ids), ids.shape[1], weight.dtype, weight.device)
+    logits = model.unembed(model.hidden(ids, cache=cache)[:, -1]).repeat_interleave(n, dim=0)
+    cache = repeat_cache(model, cache, n, length)
+    history = History(ids.repeat_interleave(n, dim=0), ids.shape[1], generator=generator)
+    stop_ids = torch.tensor(config.stop_ids, dtype=torch.long)
+    stopped = torch.zeros(len(ids) * n, dtype=torch.bool)
+    fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
+    for step in range(config.max_new_tokens):
+        if step:
+            logits = model.unembed(model.hidden(history.ids[:, -1:], cache=cache)[:, -1])
+        token = torch.where(stopped, fill, next_token(logits, config, generator, history))
+        stopped |= torch.isin(token, stop_ids)
+        history.ids = torch.cat([history.ids, token[:, None]], dim=1)
+    return history.new_ids.reshape(len(ids), n, -1)
+
+
+def majority_vote(answers: Sequence[T]) -> T:
+    """The most frequent answer; of several, the one that came first. None does not vote.
+
+    Raises ValueError if there is no answer at all.
+    """
+    votes = Counter(answer for answer in answers if answer is not None)
+    if not votes:
+        raise ValueError("there is no answer to vote for")
+    return votes.most_common(1)[0][0]  # a Counter keeps the order of arrival
+
+
+def best_of_n(candidates: Sequence[T], score: Callable[[T], float]) -> T:
+    """The candidate with the highest score; of several, the first. NaN never wins.
+
+    Raises ValueError if there are no candidates.
+    """
+    if not candidates:
+        raise ValueError("there are no candidates to choose from")
+
+    def key(candidate: T) -> float:
+        value = float(score(candidate))
+        return -math.inf if math.isnan(value) else value
+
+    return max(candidates, key=key)
+
+
+def pass_at_n(n_right: int, n_drawn: int, n: int) -> float:
+    """Probability that among n of the drawn continuations at least one is right.
+
+    1 - C(n_drawn - n_right, n) / C(n_drawn, n): the unbiased estimate of Chen et al. (2021), from
+    more draws than n. It is what best-of-n reaches with a perfect verifier.
+    """
+    if not 0 <= n_right <= n_drawn or not 1 <= n <= n_drawn:
+        raise ValueError(f"need 0 <= n_right <= n_drawn >= n >= 1, got {n_right}, {n_drawn}, {n}")
+    return 1 - math.comb(n_drawn - n_right, n) / math.comb(n_drawn, n)
