@@ -120,28 +120,25 @@ def cell_ids(cells: list[NotebookNode]) -> list[str]:
 
 
 def _formatted(notebook: NotebookNode) -> NotebookNode:
-    """Passes the code through `ruff format` and `ruff check --fix`, as the tests ask for."""
-    source = json.dumps(notebook)
-    for command in (["check", "--fix-only", "--quiet"], ["format"]):
-        result = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "ruff",
-                *command,
-                "--stdin-filename",
-                "notebooks/new.ipynb",
-                "-",
-            ],
-            input=source,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-        )
-        if result.returncode:
-            raise BuildError(f"ruff cannot read the code:\n{result.stderr}")
-        source = result.stdout
+    """The code as `ruff format` lays it out; BuildError for what `ruff check` cannot mend."""
+    source = _ruff("check", "--fix-only", source=json.dumps(notebook))
+    source = _ruff("format", source=source)
+    _ruff("check", source=source)
     return nbformat.reads(source, as_version=4)
+
+
+def _ruff(*command: str, source: str) -> str:
+    name = ["--stdin-filename", "notebooks/new.ipynb", "-"]
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--quiet", *name],
+        input=source,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    if result.returncode:
+        raise BuildError(f"ruff complains about the code:\n{result.stderr or result.stdout}")
+    return result.stdout
 
 
 def execute(notebook: NotebookNode, folder: Path, timeout: int) -> Measured:

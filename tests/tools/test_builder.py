@@ -81,7 +81,8 @@ def test_build(chapter):
         ("import warnings; warnings.warn('old')", "stderr"),
         ("print('/home/ann')", "path of this machine"),
         ("import time; time.sleep(30)", "timed out"),
-        ("def f(:", "ruff cannot read the code"),
+        ("def f(:", "ruff complains about the code"),
+        ("def g(x=[]): ...", "B006"),
     ],
 )
 def test_what_fails_leaves_nothing(chapter, cell, message):
