@@ -78,7 +78,7 @@ def test_build(chapter):
     ("cell", "message"),
     [
         ("1 / 0", "ZeroDivisionError"),
-        ("import warnings; warnings.warn('old')", "stderr"),
+        ("import sys; print('old', file=sys.stderr)", "stderr"),
         ("print('/home/ann')", "path of this machine"),
         ("import time; time.sleep(30)", "timed out"),
         ("def f(:", "ruff complains about the code"),
