@@ -19,7 +19,7 @@ READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip install --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test notebooks figures bench readme badges constraints clean
+.PHONY: help lab test notebooks figures experiments bench readme badges constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make test         run every check and every notebook"
 	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
 	@echo "make figures      draw the committed figures again"
+	@echo "make experiments  train the models of chapter 5's experiments again: half an hour"
 	@echo "make bench        measure against other libraries"
 	@echo "make readme       write the tables and badges of README.md"
 	@echo "make badges       write the set-up cell and the badges of all chapters"
@@ -48,6 +49,9 @@ notebooks: $(READY)
 
 figures: $(READY)
 	@$(RUN) -m tools.figures $(NAMES)
+
+experiments: $(READY)
+	@$(RUN) -m tools.experiments $(NAMES)
 
 bench: $(READY)
 	@$(RUN) -m tools.bench $(NAMES)

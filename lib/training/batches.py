@@ -55,9 +55,9 @@ class Batches:
     def step(self, step: int, share: slice = slice(None)) -> Int[Tensor, "B T_plus_1"]:
         """The sequences of training step `step`, or those of them that `share` selects."""
         numbers = range(step * self.batch_size, (step + 1) * self.batch_size)[share]
-        return cut(self.tokens, [self._start(n) for n in numbers], self.context_length + 1)
+        return cut(self.tokens, [self.start(n) for n in numbers], self.context_length + 1)
 
-    def _start(self, number: int) -> int:
+    def start(self, number: int) -> int:
         """Where sequence `number`, counted over all passes, begins in the text."""
         pass_, place = divmod(number, self.windows)
         spare = len(self.tokens) - 1 - self.windows * self.context_length

@@ -89,12 +89,20 @@ def run_grid(runs: Iterable[Run], table: str | Path, workers: int = 2) -> list[R
     runs, table = list(runs), Path(table)
     done = {key: list(rows) for key, rows in _by_run(read_table(table)) if table.exists()}
     missing = [run for run in runs if run.key not in done]
-    with multiprocessing.get_context("spawn").Pool(max(1, min(workers, len(missing)))) as pool:
-        for i, rows in enumerate(pool.imap_unordered(do_run, missing)):
-            done[rows[0]["run"]] = rows
-            write_table([row for run in runs for row in done.get(run.key, [])], table)
-            print(f"{i + 1} of {len(missing)}: {rows[-1]}", flush=True)
-    return [row for run in runs for row in done[run.key]]
+
+    def save() -> list[Row]:
+        rows = [row for run in runs for row in done.get(run.key, [])]
+        write_table(rows, table)
+        return rows
+
+    if missing:
+        context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+        with context.Pool(max(1, min(workers, len(missing)))) as pool:
+            for i, rows in enumerate(pool.imap_unordered(do_run, missing)):
+                done[rows[0]["run"]] = rows
+                save()
+                print(f"{i + 1} of {len(missing)}: {rows[-1]}", flush=True)
+    return save()
 
 
 def read_table(table: str | Path) -> list[Row]:
@@ -127,3 +135,34 @@ def _number(text: str) -> str | int | float:
         except ValueError:
             pass
     return text
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column over the steps of training: its mean over seeds, and its least and greatest."""
+
+    step: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+def curve(rows: list[Row], column: str, **labels: str | int | float) -> Curve:
+    """The runs of a table that carry these labels (spaces in names as underscores), as one curve.
+
+    Raises ValueError if there are none.
+    """
+    wanted = {name.replace("_", " "): value for name, value in labels.items()}
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        if all(row.get(name) == value for name, value in wanted.items()):
+            values.setdefault(row["step"], []).append(row[column])
+    if not values:
+        raise ValueError(f"the table has no runs with {wanted}")
+    steps = sorted(values)
+    return Curve(
+        steps,
+        [sum(values[s]) / len(values[s]) for s in steps],
+        [min(values[s]) for s in steps],
+        [max(values[s]) for s in steps],
+    )

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -160,12 +161,13 @@ def _due(step: int, every: int, last: int) -> bool:
 
 
 def _progress_bar(config: TrainingConfig, progress: Progress, processes: Processes) -> tqdm:
-    quiet = {} if processes.first else {"disable": True}
+    # tqdm's notebook bar does not look at TQDM_DISABLE by itself.
+    quiet = not processes.first or bool(os.environ.get("TQDM_DISABLE"))
     size = config.tokens_per_step
     return tqdm(
         total=config.steps * size,
         initial=progress.step * size,
         unit=" tokens",
         unit_scale=True,
-        **quiet,
+        disable=quiet,
     )

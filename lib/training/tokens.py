@@ -40,7 +40,7 @@ def load_tokens(path: str | Path, tokenizer: BPETokenizer | None = None) -> np.n
 
 def _encoded(path: Path, tokenizer: BPETokenizer) -> Path:
     """The file of tokens that belongs to a text and a tokenizer, written at first use."""
-    digest = hashlib.sha256(repr(sorted(tokenizer.vocab.items())).encode())
+    digest = hashlib.sha256(repr((tokenizer.tokens, tokenizer.pattern)).encode())
     with path.open("rb") as file:
         while block := file.read(PART):
             digest.update(block)
