@@ -10,7 +10,7 @@ from lib.model.transformer import LanguageModel
 
 @torch.no_grad()
 def with_kv_heads(model: LanguageModel, n_kv_heads: int) -> LanguageModel:
-    """A copy of the model with `n_kv_heads` key/value heads in every layer.
+    """The model with `n_kv_heads` key/value heads in every layer; all other weights are shared.
 
     More heads: each is repeated, and the logits stay the same, since grouped-query attention is
     multi-head attention whose heads share keys. Fewer: neighbors are averaged, which is where
@@ -20,7 +20,8 @@ def with_kv_heads(model: LanguageModel, n_kv_heads: int) -> LanguageModel:
     config, old = model.config, model.config.n_kv_heads
     if n_kv_heads < 1 or max(n_kv_heads, old) % min(n_kv_heads, old):
         raise ValueError(f"n_kv_heads must divide {old} or be a multiple of it, got {n_kv_heads}")
-    converted = LanguageModel(config.replace(n_kv_heads=n_kv_heads))
+    with torch.device("meta"):  # no memory for weights that are about to be replaced
+        converted = LanguageModel(config.replace(n_kv_heads=n_kv_heads))
     weights = model.state_dict()
     for name, tensor in weights.items():
         if "query_key_value" in name:
@@ -28,8 +29,10 @@ def with_kv_heads(model: LanguageModel, n_kv_heads: int) -> LanguageModel:
             query, key, value = tensor.split(n_rows)
             pair = [_with_heads(rows, old, n_kv_heads) for rows in (key, value)]
             weights[name] = torch.cat([query, *pair])
-    converted.load_state_dict(weights)
-    return converted.to(model.head.weight.dtype).train(model.training)
+    converted.load_state_dict(weights, assign=True)
+    if config.tie_embeddings:
+        converted.head.weight = converted.embedding.weight
+    return converted.train(model.training)
 
 
 def _with_heads(rows: Float[Tensor, "rows ..."], old: int, new: int) -> Float[Tensor, "rows2 ..."]:
