@@ -1,6 +1,7 @@
 """Exercises of chapter 5: parameters, the loss, the learning rate, tied weights, initialization."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -173,7 +174,7 @@ def tie(embedding: nn.Embedding, head: nn.Linear) -> None:
     head.weight = embedding.weight
 
 
-def _tied_after_a_step(answer, vocab_size: int, width: int) -> list:
+def _tied_after_a_step(answer: Callable, vocab_size: int, width: int) -> list:
     """Whether one tensor serves both, and what both are after one step of training."""
     torch.manual_seed(vocab_size)
     embedding, head = nn.Embedding(vocab_size, width), nn.Linear(width, vocab_size, bias=False)
@@ -206,7 +207,7 @@ def _other_way(embedding: nn.Embedding, head: nn.Linear) -> None:
 
 check_tie = Exercise(
     title="Tied weights",
-    reference=tie,
+    reference=lambda vocab_size, width: _tied_after_a_step(tie, vocab_size, width),
     cases=lambda seed: [(5, 3), (11, 8 + seed)],
     call=_tied_after_a_step,
     mistakes=[
