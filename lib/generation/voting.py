@@ -8,10 +8,11 @@ for best-of-n; Wang et al. (2023), "Self-consistency", for the vote; Chen et al.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.generation.config import GenerationConfig
@@ -38,10 +39,21 @@ def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) ->
     return wide
 
 
+@dataclass(frozen=True)
+class Samples:
+    """n continuations of each prompt, and -ln p of each token (nats) under the model itself.
+
+    The surprise is that before temperature and filters; it is 0 where a continuation has stopped.
+    """
+
+    ids: Int[Tensor, "B n N"]
+    surprise: Float[Tensor, "B n N"]
+
+
 @torch.inference_mode()
 def sample_many(
     model: LanguageModel, ids: Int[Tensor, "B T"], n: int, config: GenerationConfig
-) -> Int[Tensor, "B n N"]:
+) -> Samples:
     """Draw n continuations of each prompt; the prompts are read once and shared.
 
     A continuation that stops is filled up. Raises ValueError for n below 1, and if the continuation
@@ -61,13 +73,17 @@ def sample_many(
     stop_ids = torch.tensor(config.stop_ids, dtype=torch.long)
     stopped = torch.zeros(len(ids) * n, dtype=torch.bool)
     fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
+    surprise = []
     for step in range(config.max_new_tokens):
         if step:
             logits = model.unembed(model.hidden(history.ids[:, -1:], cache=cache)[:, -1])
         token = torch.where(stopped, fill, next_token(logits, config, generator, history))
+        nats = -logits.float().log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
+        surprise.append(nats.masked_fill(stopped, 0))
         stopped |= torch.isin(token, stop_ids)
         history.ids = torch.cat([history.ids, token[:, None]], dim=1)
-    return history.new_ids.reshape(len(ids), n, -1)
+    new = history.new_ids.reshape(len(ids), n, -1)
+    return Samples(new, torch.stack(surprise, dim=1).reshape(new.shape))
 
 
 def majority_vote(answers: Sequence[T]) -> T:

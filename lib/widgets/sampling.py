@@ -102,11 +102,12 @@ def sampling_explorer(
         first, last = steps(state)[0], steps(state)[-1]
         best = int(last.logits.argmax())
         share = last.logits.softmax(dim=-1)[0, best].item()
+        left = "1 token" if last.tokens == 1 else f"{last.tokens:,} tokens"
         return (
             f"The model alone: entropy {first.entropy:.2f} nats, like "
-            f"{math.exp(first.entropy):.1f} equal tokens. After the settings: {last.tokens:,} "
-            f"token{'s' * (last.tokens != 1)}, entropy {last.entropy:.2f}, like {math.exp(last.entropy):.1f}; the likeliest "
-            f"is “{label(tokenizer, best)}” with {share:.0%}."
+            f"{math.exp(first.entropy):.1f} equal tokens. After the settings: {left}, entropy "
+            f"{last.entropy:.2f}, like {math.exp(last.entropy):.1f}; the likeliest is "
+            f"“{label(tokenizer, best)}” with {share:.0%}."
         )
 
     def draw(state: State) -> Drawing:

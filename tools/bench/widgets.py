@@ -9,22 +9,14 @@ from tools.bench.measure import Row
 
 
 def sampling() -> Explorer:
-    """Without its prompt and the buttons that lengthen the text, which need a forward pass."""
-    explorer = sampling_explorer(*load_pretrained("smollm2-135m-instruct"))
-    moves = [
-        pair
-        for pair in zip(explorer.controls, explorer.handles, strict=True)
-        if pair[0].field not in ("prompt", "forward", "back")
-    ]
-    explorer.controls, explorer.handles = map(list, zip(*moves, strict=True))
-    return explorer
+    return sampling_explorer(*load_pretrained("smollm2-135m-instruct"))
 
 
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
 WIDGETS = [
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
-    ("sampling widget on SmolLM2, one move after the forward pass", sampling),
+    ("sampling widget on SmolLM2, one move", sampling),
 ]
 
 
