@@ -34,16 +34,14 @@ def dropout_grid() -> list[Run]:
 
 
 SHAPES = {1: 128, 2: 96, 4: 64, 8: 48}  # layers: width
-# The best learning rate depends on the shape: for each, three with the best one in the middle.
-RATES = {1: (1.5e-3, 3e-3, 6e-3), 2: (3e-3, 6e-3, 1.2e-2), 4: (3e-3, 6e-3, 1.2e-2)}
-RATES[8] = RATES[4]
+RATES = (1.5e-3, 3e-3, 6e-3, 1.2e-2)
 BLOCK_PARAMETERS = 200_000
 
 
 def shape_grid() -> list[Run]:
     """From one wide layer to eight narrow ones, the blocks of all with equally many parameters.
 
-    Heads are 16 wide in all.
+    The best learning rate may differ with the shape, so each has four. Heads are 16 wide in all.
     """
     return [
         Run(
@@ -53,7 +51,7 @@ def shape_grid() -> list[Run]:
             training_bytes=320 * BATCH * CONTEXT,
         )
         for layers, width in SHAPES.items()
-        for learning_rate in RATES[layers]
+        for learning_rate in RATES
         for seed in SEEDS
     ]
 
