@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
+import ipywidgets
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from lib.generation.measures import Step, follow
 from lib.model import LanguageModel
 from lib.tokenization import BPETokenizer
 from lib.widgets.choices import Button, Reorder, TextInput
-from lib.widgets.controls import FloatSlider, IntSlider
+from lib.widgets.controls import Act, Control, FloatSlider, IntSlider
 from lib.widgets.drawing import Drawing
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
@@ -119,7 +121,7 @@ def sampling_explorer(
     return Explorer(State(prompt), controls(step_forward), DrawingPicture(draw, WIDTH), describe)
 
 
-def controls(step_forward: Callable[[State], State]) -> list:
+def controls(step_forward: Callable[[State], State]) -> list[Control]:
     """All that a reader can move."""
     back = "Takes the last token away again."
     shorter = lambda state: replace(state, new_ids=state.new_ids[:-1])  # noqa: E731
@@ -149,11 +151,11 @@ def controls(step_forward: Callable[[State], State]) -> list:
 class Prompt(TextInput):
     """A prompt: a new one begins without added tokens."""
 
-    def make(self, state, act):
+    def make(self, state: State, act: Act) -> ipywidgets.Widget:
         """Return the text box, which also empties `new_ids`."""
         widget = self._widget(state)
 
-        def moved(change) -> None:
+        def moved(change: Any) -> None:
             act(
                 lambda state: (
                     state

@@ -11,6 +11,8 @@ from lib.generation.measures import Step
 from lib.plot_style import GRAY, PALE
 from lib.widgets.drawing import Drawing, Line, Rectangle, Text, text_width
 
+Shape = Line | Rectangle | Text
+
 WIDTH, ROWS, ROW = 720, 12, 20  # CSS pixels, tokens shown, their height
 LEFT, BARS, TABLE = 118, 250, 432  # where bars begin, how long they get, where the table begins
 TOP, CURVE_TOP, CURVE_HEIGHT = 66, 372, 130
@@ -36,7 +38,7 @@ def picture(
     return Drawing(WIDTH, 530, [*shapes, *table(steps), *curve(before[order], steps, order)])
 
 
-def header(prompt: str, added: str) -> list:
+def header(prompt: str, added: str) -> list[Shape]:
     """The end of the text, what was added to it in color, and the key to the bars."""
     start, added = visible(prompt)[-34:], visible(added)[-50:]
     x = 10 + text_width(start, 13, mono=True)
@@ -51,11 +53,16 @@ def header(prompt: str, added: str) -> list:
 
 
 def bars(
-    before: Tensor, after: Tensor, drawn: Tensor | None, n: int, shown: list[int], name
-) -> list:
+    before: Tensor,
+    after: Tensor,
+    drawn: Tensor | None,
+    n: int,
+    shown: list[int],
+    name: Callable[[int], str],
+) -> list[Shape]:
     """For each token: the model's probability, that after the settings, the frequency drawn."""
     longest = max(before[shown].max().item(), after[shown].max().item())
-    shapes: list = []
+    shapes: list[Shape] = []
     for row, i in enumerate(shown):
         y, p, q = TOP + row * ROW, before[i].item(), after[i].item()
         kept = q > 0
@@ -72,7 +79,7 @@ def bars(
     return shapes
 
 
-def table(steps: list[Step]) -> list:
+def table(steps: list[Step]) -> list[Shape]:
     """A line for each step: tokens left, mass kept, entropy, effective vocabulary."""
     right = (TABLE + 146, TABLE + 196, TABLE + 240, TABLE + 284)
     shapes = [
@@ -88,7 +95,7 @@ def table(steps: list[Step]) -> list:
     return shapes
 
 
-def curve(sorted_p: Tensor, steps: list[Step], order: Tensor) -> list:
+def curve(sorted_p: Tensor, steps: list[Step], order: Tensor) -> list[Shape]:
     """All probabilities by rank, both logarithmic, with a line where each filter cuts."""
     n, x_of = len(sorted_p), lambda r: LEFT + (WIDTH - LEFT - 20) * math.log(r) / math.log(n)
     lowest = -7.0  # decades shown
@@ -99,7 +106,7 @@ def curve(sorted_p: Tensor, steps: list[Step], order: Tensor) -> list:
     ranks = sorted({round(n ** (i / 60)) for i in range(61)})
     points = [(x_of(r), y_of(sorted_p[r - 1].item())) for r in ranks]
     base = CURVE_TOP + CURVE_HEIGHT
-    shapes: list = [
+    shapes: list[Shape] = [
         Text(LEFT, CURVE_TOP - 34, "All tokens by rank, and where each filter cuts", 12, bold=True),
         Line([(LEFT, CURVE_TOP), (LEFT, base), (WIDTH - 20, base)], GRAY),
         Text(
