@@ -1,7 +1,7 @@
 """The two experiments of chapter 5 as grids of runs.
 
-They are small on purpose: models of 0.1 to 0.2 million parameters, one megabyte of text, and each
-grid done in some ten minutes on two busy cores.
+They are small on purpose: models of 0.1 to 0.2 million parameters and one megabyte of text, so that
+`make experiments` repeats both within an hour or so on two busy cores.
 """
 
 from lib.model import ModelConfig
