@@ -9,9 +9,9 @@ from lib.model import LanguageModel, ModelConfig
 def build_model(config: ModelConfig, weights: dict[str, Tensor], source: str) -> LanguageModel:
     """A model of this shape that holds these tensors (not copies of them), ready for evaluation.
 
-    `weights` is emptied on the way, so that memory never holds the model twice. Queries, keys and
-    values may come as separate tensors. Raises ValueError, naming `source` and the tensor, if one
-    is missing, not part of the model, or of another shape.
+    Queries, keys and values may come as separate tensors; they are joined in `weights` layer by
+    layer, so that memory never holds the model twice. Raises ValueError, naming `source` and the
+    tensor, if one is missing, not part of the model, or of another shape.
     """
     with torch.device("meta"):  # no memory for weights that are about to be replaced
         model = LanguageModel(config)
