@@ -27,7 +27,7 @@ help:
 	@echo "make test         run every check and every notebook"
 	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
 	@echo "make figures      draw the committed figures again"
-	@echo "make experiments  train the models of chapter 5's experiments again: an hour"
+	@echo "make experiments  train the models of the chapters' experiments again: hours (NAMES=... for some)"
 	@echo "make bench        measure against other libraries"
 	@echo "make readme       write the tables and badges of README.md"
 	@echo "make badges       write the set-up cell and the badges of all chapters"

@@ -2,7 +2,8 @@
 
 A table is a CSV file with one row for each evaluation of each run. A run is known by a checksum of
 all its settings; one that is in the table already is not run again, so a grid that was stopped is
-taken up where it was, and a changed setting runs anew.
+taken up where it was, and a changed setting runs anew. Settings at their defaults are left out of
+the checksum: an option that the library gains later changes no old run.
 
 The grids of chapter 5 are in lib.training.grids, the command that runs them is `make experiments`.
 """
@@ -14,7 +15,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 import torch
@@ -41,8 +42,16 @@ class Run:
 
     @property
     def key(self) -> str:
-        """A checksum of all settings."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        """A checksum of all settings that are not at their defaults."""
+        text = json.dumps(_settings(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _settings(config) -> dict:
+    """The fields of a dataclass that differ from their defaults, dataclasses in them too."""
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    changed = {f.name: values[f.name] for f in fields(config) if values[f.name] != f.default}
+    return {k: _settings(v) if is_dataclass(v) else v for k, v in changed.items()}
 
 
 def do_run(run: Run) -> list[Row]:
@@ -110,7 +119,9 @@ def read_table(table: str | Path) -> list[Row]:
     if not Path(table).exists():
         return []
     with Path(table).open(newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    # A checksum stays text, even one like 123e45678901.
+    return [{k: v if k == "run" else _number(v) for k, v in row.items()} for row in rows]
 
 
 def write_table(rows: list[Row], table: Path) -> None:
