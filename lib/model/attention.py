@@ -45,13 +45,14 @@ def attention_steps(
     mask: Mask | None = None,
     softcap: float | None = None,
     sinks: Float[Tensor, "H"] | None = None,
+    scale: float | None = None,
 ) -> AttentionSteps:
     """softmax(Q K^T / sqrt(D) + mask) V, one named step at a time.
 
     `mask`: True where a query may look, or numbers to add; None means causal. With K < H key/value
     heads, each serves H / K query heads. `softcap` squeezes scores into (-softcap, softcap), as in
-    Gemma 2; `sinks` are the learned sinks of gpt-oss. Source: Vaswani et al. (2017), equation 1;
-    Ainslie et al. (2023); Gemma Team (2024), section 2.
+    Gemma 2; `sinks` are the learned sinks of gpt-oss; `scale` replaces 1 / sqrt(D). Source: Vaswani
+    et al. (2017), equation 1; Ainslie et al. (2023); Gemma Team (2024), section 2.
     """
     n_query, n_key = query.shape[-2], key.shape[-2]
     if mask is None:
@@ -61,7 +62,7 @@ def attention_steps(
     value_per_query_head = repeat(value, "B K S D -> B (K G) S D", G=shared)
 
     scores = query @ key_per_query_head.transpose(-2, -1)
-    scaled = scores / math.sqrt(query.shape[-1])
+    scaled = scores / math.sqrt(query.shape[-1]) if scale is None else scores * scale
     capped = scaled if softcap is None else softcap * torch.tanh(scaled / softcap)
     masked = capped + as_bias(mask).to(capped.dtype)
     weights = masked.softmax(dim=-1) if sinks is None else softmax_with_sinks(masked, sinks)

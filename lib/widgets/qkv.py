@@ -53,8 +53,8 @@ class Source:
         for steps in layer_steps(self.model, torch.tensor([shown])):
             shared = steps.query.shape[1] // steps.key.shape[1]
             key, value = (t[0].repeat_interleave(shared, 0) for t in (steps.key, steps.value))
-            arrays = (t.float().numpy() for t in (steps.query[0], key, value))
-            layers.append(Layer(names, len(ids) - len(shown), *arrays))
+            heads = (t.float() for t in (steps.query[0], key, value))
+            layers.append(Layer(names, len(ids) - len(shown), *heads))
         return layers
 
 

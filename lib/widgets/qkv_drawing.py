@@ -82,7 +82,7 @@ def _mask_name(state: State) -> str:
 
 def _keys(layer: Layer, state: State, row: Row) -> list:
     """Token names and keys; a line through the chosen component."""
-    keys, n = layer.key[state.head], len(layer.tokens)
+    keys, n = layer.key[state.head].numpy(), len(layer.tokens)
     size, shapes = _size(keys), []
     shapes.append(Rectangle(4, _middle(state.query) - ROW / 2, WIDTH - 10, ROW, fill="#FFF4DC"))
     width = VECTOR / keys.shape[1]
@@ -138,7 +138,7 @@ def _weights(row: Row, layer: Layer) -> list:
 
 def _values(layer: Layer, state: State, row: Row) -> list:
     """Values, darker the more weight they have, and the output below them."""
-    values, n = layer.value[state.head], len(layer.tokens)
+    values, n = layer.value[state.head].numpy(), len(layer.tokens)
     size, shapes = _size(values), []
     for i, value in enumerate(values):
         shapes += _vector(

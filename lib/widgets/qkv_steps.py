@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
+from lib.model.attention import attention_steps
 from lib.model.toy import color_toy
 
 TEXT = "My name is Anna Keller. I am Anna"
@@ -35,9 +38,9 @@ class Layer:
 
     tokens: tuple[str, ...]
     left_out: int  # tokens of the text that find no room
-    query: Float[Array, "H T D"]
-    key: Float[Array, "H T D"]
-    value: Float[Array, "H T D"]
+    query: Float[Tensor, "H T D"]
+    key: Float[Tensor, "H T D"]
+    value: Float[Tensor, "H T D"]
 
 
 @dataclass(frozen=True)
@@ -52,35 +55,33 @@ class Row:
     output: Float[Array, "D"]
 
 
-def softmax(scores: Float[Array, "... T"]) -> Float[Array, "... T"]:
-    """Over the last dimension."""
-    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def visible_keys(n: int, state: State) -> Array:
+def visible_keys(n: int, state: State) -> Bool[Tensor, "T T"]:
     """(query, key): True where the state's mask and window let a query look."""
-    distance = np.arange(n)[:, None] - np.arange(n)[None, :]
-    seen = distance >= 0 if state.causal else np.ones((n, n), dtype=bool)
-    return seen & (np.abs(distance) < state.window) if state.window else seen
+    positions = torch.arange(n)
+    distance = positions[:, None] - positions[None, :]
+    seen = distance >= 0 if state.causal else torch.ones(n, n, dtype=torch.bool)
+    return seen & (distance.abs() < state.window) if state.window else seen
 
 
 def attend(layer: Layer, state: State) -> tuple[Row, Float[Array, "H T T"]]:
     """The chosen head's row step by step, and the weights of all heads and queries."""
-    query = layer.query.copy()
+    query = layer.query.clone()
     query[state.head, state.query, state.component] += state.shift
-    d_head, n = query.shape[-1], len(layer.tokens)
-    scores = query @ layer.key.transpose(0, 2, 1)
-    scaled = scores * state.scale / math.sqrt(d_head)
-    masked = np.where(visible_keys(n, state), scaled, -np.inf)
-    weights = softmax(masked)
-    at = (state.head, state.query)
-    output = weights[at] @ layer.value[state.head]
-    return Row(query[at], scores[at], scaled[at], masked[at], weights[at], output), weights
+    steps = attention_steps(
+        query[None],
+        layer.key[None],
+        layer.value[None],
+        mask=visible_keys(len(layer.tokens), state)[None, None],
+        scale=state.scale / math.sqrt(query.shape[-1]),
+    )
+    at = (0, state.head, state.query)
+    parts = (steps.query, steps.scores, steps.scaled, steps.masked, steps.weights)
+    row = Row(*(part[at].numpy() for part in (*parts, steps.head_output)))
+    return row, steps.weights[0].numpy()
 
 
 def toy_layer() -> Layer:
     """The four-word toy as a layer of two heads."""
     toy = color_toy()
-    query, key, value = (tensor[0].numpy() for tensor in toy.project())
+    query, key, value = (tensor[0] for tensor in toy.project())
     return Layer(toy.words, 0, query, key, value)

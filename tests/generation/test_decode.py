@@ -2,22 +2,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from references import small_model
 from scipy.stats import chisquare
 
 from lib.generation import GenerationConfig, generate, stream_text
 from lib.generation.decode import next_token, split_complete
 from lib.generation.logits import History
-from lib.pretrained import load_folder
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    """A small random Llama, ours and transformers'."""
-    folder = tmp_path_factory.mktemp("llama")
-    reference = small_model("llama")
-    reference.save_pretrained(folder)
-    return load_folder(folder)[0], reference
 
 
 @pytest.mark.parity("greedy decoding, batched and padded", "transformers generate", "identical")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from references import small_model
 from scipy.stats import chisquare
 
 from lib.generation import GenerationConfig, generate
@@ -21,17 +20,7 @@ from lib.generation.measures import (
     surprise,
 )
 from lib.generation.voting import best_of_n, majority_vote, pass_at_n, sample_many
-from lib.pretrained import load_folder
 from tests.generation.strategies import logits
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    """A small random Llama, ours and transformers'."""
-    folder = tmp_path_factory.mktemp("llama")
-    reference = small_model("llama")
-    reference.save_pretrained(folder)
-    return load_folder(folder)[0], reference
 
 
 @pytest.mark.parity("surprise of a text", "transformers' loss", "1e-4")

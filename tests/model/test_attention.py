@@ -94,6 +94,17 @@ def test_softcap_equals_gemma2():
     assert steps.capped.abs().max() < 0.8 < steps.scaled.abs().max()
 
 
+@given(scale=st.floats(-4, 4))
+@pytest.mark.parity("attention of another scale", "torch sdpa", "1e-5")
+def test_scale_equals_torch(scale):
+    query, key, value = qkv()
+    steps = attention_steps(query, key, value, scale=scale)
+    expected = F.scaled_dot_product_attention(
+        query, key, value, is_causal=True, scale=scale, enable_gqa=True
+    )
+    torch.testing.assert_close(steps.head_output, expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parity("learned sinks, windows, grouped heads", "transformers gpt-oss (eager)", "1e-5")
 def test_learned_sinks_equal_gpt_oss():
     torch.manual_seed(0)

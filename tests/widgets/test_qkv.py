@@ -69,7 +69,9 @@ def test_knobs_do_what_they_say(parts):
     open_, _ = attend(layer, replace(START, causal=False))
     assert (open_.weights > 0).all()
     moved, _ = attend(layer, replace(START, component=5, shift=1.5))
-    np.testing.assert_allclose(moved.scores - row.scores, 1.5 * layer.key[2, :, 5], atol=1e-5)
+    np.testing.assert_allclose(
+        moved.scores - row.scores, 1.5 * layer.key[2, :, 5].numpy(), atol=1e-5
+    )
 
 
 def test_the_toy_by_hand(parts):
