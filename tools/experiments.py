@@ -10,20 +10,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lib.training.experiments import Run, run_grid
+from lib.training.experiments import Measure, Run, run_grid
 from lib.training.grids import GRIDS
+from lib.training.scaling_grids import exact_matches, pilot_grid
 from tools.course import ROOT
 
 Experiment = Callable[[Path, int], object]  # (table to write, runs at a time)
 
 
-def of_grid(grid: Callable[[], list[Run]]) -> Experiment:
-    """A grid of training runs as an experiment."""
-    return lambda table, workers: run_grid(grid(), table, workers)
+def of_grid(grid: Callable[[], list[Run]], measure: Measure | None = None) -> Experiment:
+    """A grid of training runs as an experiment; `measure` adds columns to its table."""
+    return lambda table, workers: run_grid(grid(), table, workers, measure)
 
 
 EXPERIMENTS: dict[str, Experiment] = {
     **{name: of_grid(grid) for name, grid in GRIDS.items()},  # chapter 5
+    "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9
 }
 
 

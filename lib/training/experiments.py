@@ -9,12 +9,13 @@ The grids of chapter 5 are in lib.training.grids, the command that runs them is 
 """
 
 import csv
+import functools
 import hashlib
 import itertools
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
@@ -22,13 +23,14 @@ import torch
 
 from lib.corpora import english
 from lib.model import LanguageModel, ModelConfig
-from lib.training.batches import split
+from lib.training.batches import Tokens, split
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
 from lib.training.loop import train
 from lib.training.tokens import byte_tokens
 
 Row = dict[str, str | int | float]
+Measure = Callable[[LanguageModel, Tokens], Row]  # further columns from model and validation text
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ def _settings(config) -> dict:
     return {k: _settings(v) if is_dataclass(v) else v for k, v in changed.items()}
 
 
-def do_run(run: Run) -> list[Row]:
+def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
     """Train one model on Python's documentation, byte by byte; a row for each evaluation.
 
     Both losses are without dropout, in nats per byte: `training_loss` on text the model learns
-    from, `validation_loss` on text it never sees.
+    from, `validation_loss` on text it never sees. `measure` adds columns of its own.
     """
     torch.set_num_threads(1)  # small models gain nothing from two; two runs at a time do
     tokens, validation = split(byte_tokens(english()))
@@ -81,19 +83,23 @@ def do_run(run: Run) -> list[Row]:
                 "passes": round(row["tokens"] / len(tokens), 3),
                 "training_loss": round(loss, 5),
                 "validation_loss": round(row["validation_loss"], 5),
-                "run": run.key,
             }
+            | (measure(model, validation) if measure else {})
+            | {"run": run.key}
         )
 
     train(model, tokens, run.training, validation, on_evaluation=record)
     return rows
 
 
-def run_grid(runs: Iterable[Run], table: str | Path, workers: int = 2) -> list[Row]:
+def run_grid(
+    runs: Iterable[Run], table: str | Path, workers: int = 2, measure: Measure | None = None
+) -> list[Row]:
     """Do the runs that the table lacks, `workers` at a time, and return the rows of all.
 
     The table is written anew after each run, in the grid's order; rows of runs that the grid does
-    not have are dropped.
+    not have are dropped. `measure` (a function of a module, since it goes to other processes) adds
+    columns.
     """
     runs, table = list(runs), Path(table)
     done = {key: list(rows) for key, rows in _by_run(read_table(table)) if table.exists()}
@@ -105,9 +111,10 @@ def run_grid(runs: Iterable[Run], table: str | Path, workers: int = 2) -> list[R
         return rows
 
     if missing:
+        do = functools.partial(do_run, measure=measure)
         context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         with context.Pool(max(1, min(workers, len(missing)))) as pool:
-            for i, rows in enumerate(pool.imap_unordered(do_run, missing)):
+            for i, rows in enumerate(pool.imap_unordered(do, missing)):
                 done[rows[0]["run"]] = rows
                 save()
                 print(f"{i + 1} of {len(missing)}: {rows[-1]}", flush=True)
