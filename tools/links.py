@@ -1,4 +1,7 @@
-"""What depends on the address of the repository: the set-up cell and the badges."""
+"""Cells and lines that all chapters share: set-up cell, badges, ways to other chapters.
+
+The builder (`tools.notebooks`) writes them into each chapter; nobody writes them by hand.
+"""
 
 import re
 from urllib.parse import quote
@@ -6,6 +9,24 @@ from urllib.parse import quote
 from tools.course import Settings
 
 TAG = "set-up"
+NAVIGATION = "navigation"  # tag of the last cell
+GENERATED = {TAG, NAVIGATION}  # cells with these tags are made anew at each build
+
+# The whole course in order. A chapter that is not there yet is listed in the README as planned.
+COURSE = {
+    "00_tour": "Tour",
+    "01_tokenization": "Tokenization",
+    "02_attention": "Attention",
+    "03_normalization": "Normalization",
+    "04_feedforward": "Feed-forward layers and experts",
+    "05_transformer": "The transformer",
+    "06_sampling": "Sampling",
+    "07_decoding": "Decoding",
+    "08_compute": "Compute",
+    "09_scaling_laws": "Scaling laws",
+    "10_sft_cold_start": "The SFT cold start",
+}
+GLOSSARY = "Words and letters: [glossary and symbols](glossary.md)."
 
 _WITH_REPOSITORY = """\
 # Set-up: on Google Colab this installs the course; elsewhere it does nothing.
@@ -55,3 +76,30 @@ def head_with_badges(head: str, settings: Settings, name: str) -> str:
     line = badges(settings, name)
     rest = rest.lstrip("\n")
     return "\n\n".join(part for part in (title.rstrip(), line, rest) if part)
+
+
+def head_of(head: str, settings: Settings, name: str) -> str:
+    """The first cell of a chapter: badges below the title, the glossary at the end."""
+    head = head.replace(GLOSSARY, "").rstrip()
+    head = head_with_badges(head, settings, name)
+    return f"{head}\n\n{GLOSSARY}" if name in COURSE else head
+
+
+def navigation(name: str) -> str:
+    """The last cell of a chapter: links to the chapters before and after it; "" for no chapter."""
+    if name not in COURSE:
+        return ""
+    chapters = list(COURSE)
+    place = chapters.index(name)
+    ways = []
+    if place > 0:
+        ways.append(f"Previous: {_link(chapters[place - 1])}")
+    if place + 1 < len(chapters):
+        ways.append(f"Next: {_link(chapters[place + 1])}")
+    ways.append("[Glossary](glossary.md)")
+    ways.append("[Map of the library](map_of_the_library.md)")
+    return " · ".join(ways)
+
+
+def _link(name: str) -> str:
+    return f"[{int(name[:2])}. {COURSE[name]}]({name}.ipynb)"

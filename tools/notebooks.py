@@ -1,9 +1,10 @@
 """Builds the executed notebooks from their texts: `python -m tools.notebooks [NAME ...]`.
 
 `notebooks/text/NAME.md` (MyST Markdown, read by jupytext) is what people edit. A build formats its
-code with ruff, refreshes the set-up cell, executes every cell in a new kernel, cleans the outputs,
-and replaces `notebooks/NAME.ipynb`. A cell's id is made from its content, so that a cell that did
-not change keeps its id, and a cell that was changed but not executed is found by `--check`.
+code with ruff, refreshes the cells that all chapters share (`tools.links`), executes every cell in
+a new kernel, cleans the outputs, and replaces `notebooks/NAME.ipynb`. A cell's id is made from its
+content, so that a cell that did not change keeps its id, and a cell that was changed but not
+executed is found by `--check`.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from tools.course import ROOT, Settings, read_settings, write_atomically
-from tools.links import TAG, head_with_badges, setup_cell
+from tools.links import GENERATED, NAVIGATION, TAG, head_of, navigation, setup_cell
 from tools.outputs import NoisyOutput, clean_outputs
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -86,26 +87,33 @@ def to_text(notebook: NotebookNode, root: Path = ROOT) -> str:
 
 
 def from_text(text: str, name: str, settings: Settings) -> NotebookNode:
-    """A notebook without outputs: code formatted, set-up cell and badges in place, ids made."""
+    """A notebook without outputs: code formatted, shared cells and badges in place, ids made."""
     notebook = jupytext.reads(text, fmt="md:myst")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
-        if TAG not in tags and cell.source.strip():
+        if not GENERATED & set(tags) and cell.source.strip():
             cell.source = cell.source.strip("\n")
             cells.append(cell)
     if not cells or cells[0].cell_type != "markdown":
         raise BuildError("a chapter begins with a Markdown cell: its head")
-    cells[0].source = head_with_badges(cells[0].source, settings, name)
+    cells[0].source = head_of(cells[0].source, settings, name)
     first = nbformat.v4.new_code_cell(setup_cell(settings), metadata={"tags": [TAG]})
-    notebook.cells = [cells[0], first, *cells[1:]]
+    notebook.cells = [cells[0], first, *cells[1:], *navigation_cells(name)]
     notebook = _formatted(notebook)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell, cell_id in zip(notebook.cells, cell_ids(notebook.cells), strict=True):
         cell.id = cell_id
     return notebook
+
+
+def navigation_cells(name: str) -> list[NotebookNode]:
+    """The last cell, with links to other chapters; none for what is no chapter of the course."""
+    ways = navigation(name)
+    tags = {"tags": [NAVIGATION]}
+    return [nbformat.v4.new_markdown_cell(ways, metadata=tags)] if ways else []
 
 
 def cell_ids(cells: list[NotebookNode]) -> list[str]:

@@ -13,24 +13,11 @@ from pathlib import Path
 
 import jupytext
 
+from tools import links
 from tools.course import ROOT, read_settings, replace_between, write_atomically
-from tools.links import badges
 from tools.notebooks import RUN_LINE, names, notebook_path, text_path
 
-# The whole course. A chapter that is not there yet is listed under this title, as planned.
-COURSE = {
-    "00": "Tour",
-    "01": "Tokenization",
-    "02": "Attention",
-    "03": "Normalization",
-    "04": "Feed-forward layers and experts",
-    "05": "The transformer",
-    "06": "Sampling",
-    "07": "Decoding",
-    "08": "Compute",
-    "09": "Scaling laws",
-    "10": "The SFT cold start",
-}
+COURSE = {name[:2]: title for name, title in links.COURSE.items()}
 
 
 def chapters(root: Path = ROOT) -> str:
@@ -137,7 +124,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def render(text: str, root: Path = ROOT) -> str:
     """README.md with all generated parts made anew."""
     parts = {
-        "badges": badges(read_settings(root), "00_tour"),
+        "badges": links.badges(read_settings(root), "00_tour"),
         "chapters": chapters(root),
         "bench": bench(root),
         "parity": parity(root),

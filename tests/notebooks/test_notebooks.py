@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from tests.library import ROOT, modules, public_definitions
 from tools.course import read_settings
-from tools.links import TAG, setup_cell
+from tools.links import GLOSSARY, NAVIGATION, TAG, navigation, setup_cell
 from tools.notebooks import RUN_LINE, names, notebook_path, problems
 from tools.outputs import MACHINE_PATH, WIDGET_VIEW
 
@@ -91,6 +91,15 @@ def test_setup_cell_is_the_same_in_all(name):
         if TAG in cell.metadata.get("tags", [])
     ]
     assert tagged == [(1, setup_cell(read_settings()))]
+
+
+@each_chapter
+def test_links_to_glossary_and_other_chapters(name):
+    """Written by the builder; for a chapter that was built before: python -m tools.badges NAME."""
+    tagged = [cell for cell in read(name).cells if NAVIGATION in cell.metadata.get("tags", [])]
+    assert [cell.source for cell in tagged] == [navigation(name)]
+    assert read(name).cells[-1] == tagged[0]
+    assert read(name).cells[0].source.endswith(GLOSSARY)
 
 
 @each_chapter

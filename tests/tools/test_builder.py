@@ -6,7 +6,9 @@ import shutil
 import nbformat
 import pytest
 
-from tools.course import ROOT
+from tools.badges import refresh
+from tools.course import ROOT, read_settings
+from tools.links import GLOSSARY, navigation
 from tools.notebooks import BuildError, build, main, notebook_path, problems, text_path
 
 CHAPTER = """\
@@ -72,6 +74,34 @@ def test_build(chapter):
     code[3].source = "one - one"
     nbformat.write(notebook, notebook_path("00_test", chapter.root))
     assert "cells were edited but not executed since" in problems("00_test", chapter.root)
+
+
+def test_shared_cells_come_at_the_build_and_are_refreshed_without_one(chapter):
+    """A chapter of the course gets its links; what an older build wrote is replaced."""
+    shutil.copy(ROOT / "pyproject.toml", chapter.root)
+    text, path = (
+        text_path("02_attention", chapter.root),
+        notebook_path("02_attention", chapter.root),
+    )
+    text.write_text("# Title\n\nWhy?\n\n```{code-cell}\n1 + 1\n```\n")
+    build("02_attention", root=chapter.root)
+    built = path.read_bytes()
+    cells = nbformat.read(path, as_version=4).cells
+    assert [cell.source for cell in cells[-2:]] == ["1 + 1", navigation("02_attention")]
+    assert cells[0].source.endswith(GLOSSARY)
+
+    old = navigation("02_attention")
+    for file in (text, path):
+        file.write_text(file.read_text().replace(old, "Next: [old](old.ipynb)"))
+    refresh("02_attention", read_settings(), chapter.root)
+    assert path.read_bytes() == built
+    assert problems("02_attention", chapter.root) == []
+    build("02_attention", root=chapter.root)
+    assert path.read_bytes() == built, "links are not doubled"
+
+    text.write_text(text.read_text().replace("Why?", "Who?"))
+    with pytest.raises(ValueError, match=r"run: python -m tools\.notebooks 02"):
+        refresh("02_attention", read_settings(), chapter.root)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,21 @@
-"""The set-up cell and the badges, with and without an address in pyproject.toml."""
+"""What all chapters share: set-up cell and badges, with and without an address; links."""
 
 import sys
+from itertools import pairwise
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 from tools.course import Settings, read_settings
-from tools.links import badges, head_with_badges, setup_cell
+from tools.links import (
+    COURSE,
+    GLOSSARY,
+    badges,
+    head_of,
+    head_with_badges,
+    navigation,
+    setup_cell,
+)
 
 WITHOUT = Settings("nlp-to-lms", "0.1.0", "")
 WITH = Settings("nlp-to-lms", "0.1.0", "https://github.com/someone/course")
@@ -64,6 +73,28 @@ def test_badges_come_and_go():
     assert head_with_badges(with_badges, WITH, "00_tour") == with_badges
     assert head_with_badges(with_badges, WITHOUT, "00_tour") == HEAD
     assert head_with_badges(HEAD, WITHOUT, "00_tour") == HEAD
+
+
+def test_a_head_ends_with_the_glossary_once():
+    head = head_of(HEAD, WITH, "00_tour")
+    assert head == f"{head_with_badges(HEAD, WITH, '00_tour')}\n\n{GLOSSARY}"
+    assert head_of(head, WITH, "00_tour") == head
+    assert head_of(head, WITHOUT, "00_tour") == f"{HEAD}\n\n{GLOSSARY}"
+    assert head_of(HEAD, WITHOUT, "00_test") == HEAD, "no chapter of the course"
+
+
+def test_previous_and_next():
+    first, *_, last = COURSE
+    assert navigation("05_transformer").startswith(
+        "Previous: [4. Feed-forward layers and experts](04_feedforward.ipynb) · "
+        "Next: [6. Sampling](06_sampling.ipynb) · "
+    )
+    assert "Previous" not in navigation(first)
+    assert "Next" not in navigation(last)
+    assert navigation("00_test") == ""
+    for name, after in pairwise(COURSE):
+        assert f"({after}.ipynb)" in navigation(name)
+        assert f"({name}.ipynb)" in navigation(after)
 
 
 @pytest.mark.parametrize(
