@@ -1,0 +1,1 @@
+"""Floor 2: what a model costs in compute and memory, and what more of both buys."""
