@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lib.model.rope_scaling import RopeScaling, Scaling
+from lib.model.routing import RouterConfig
 
 Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
-Norm = Literal["layernorm", "rmsnorm"]
+Norm = Literal["layernorm", "rmsnorm", "batchnorm", "dynamic_tanh"]
+NormPlacement = Literal["pre", "post", "sandwich", "output"]
+NormCast = Literal["before scale", "after scale"]
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 
 
@@ -19,6 +22,13 @@ class ModelConfig:
     is how many positions a query sees, itself among them: one number for all layers, or one for
     each (None: all positions); `window_sinks` first tokens stay visible. `learned_sinks` gives each
     head a logit that takes attention and returns nothing; `attention_softcap` bounds the scores.
+    `norm_placement` says where each sublayer is normalized: its input (pre), the sum (post), input
+    and output (sandwich), or output. `norm_unit_offset` and `norm_cast` are those of RMSNorm.
+    `qk_norm` normalizes each head's queries and keys, with `qk_norm_all_heads` all heads at once.
+    `window_rope_base` replaces `rope_base` in layers with a window, `scale_embeddings` multiplies
+    embeddings by sqrt(d_model).
+    With `n_experts` the feed-forward layers, except in `dense_layers`, are experts `d_expert` wide
+    (None: `d_ff`): each token uses `n_active_experts` of them, and all `n_shared_experts`.
     Raises ValueError if a size or a combination of sizes makes no model.
     """
 
@@ -33,19 +43,31 @@ class ModelConfig:
     positions: Positions = "rope"
     rope_base: float = 10_000.0
     rope_scaling: Scaling | None = None
+    window_rope_base: float | None = None
     norm: Norm = "rmsnorm"
     norm_eps: float = 1e-5
+    norm_placement: NormPlacement = "pre"
+    norm_unit_offset: bool = False
+    norm_cast: NormCast = "before scale"
     activation: Activation = "silu"
     gated: bool = True
     attention_bias: bool = False
     feedforward_bias: bool = False
     qk_norm: bool = False
+    qk_norm_all_heads: bool = False
     window: int | tuple[int | None, ...] | None = None
     window_sinks: int = 0
     learned_sinks: bool = False
     attention_softcap: float | None = None
     tie_embeddings: bool = False
+    scale_embeddings: bool = False
     dropout: float = 0.0
+    n_experts: int | None = None
+    n_active_experts: int = 2
+    n_shared_experts: int = 0
+    d_expert: int | None = None
+    dense_layers: tuple[int, ...] = ()
+    router: RouterConfig = RouterConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self):
         if self.n_kv_heads is None:
@@ -69,6 +91,8 @@ class ModelConfig:
         if self.positions == "rope" and self.d_head % 2:
             raise ValueError(f"d_head must be even for rotary positions, got {self.d_head}")
         self._check_attention()
+        self._check_norm()
+        self._check_experts()
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         for name, choices in _CHOICES.items():
@@ -95,6 +119,38 @@ class ModelConfig:
                 raise ValueError(f"attention_softcap must be above 0, got {self.attention_softcap}")
             if self.dropout:
                 raise ValueError("attention_softcap with dropout is not supported")
+
+    def _check_experts(self) -> None:
+        if self.n_experts is None:
+            if self.d_expert is not None or self.dense_layers or self.n_shared_experts:
+                raise ValueError("d_expert, n_shared_experts and dense_layers need n_experts")
+            return
+        if self.d_expert is None:
+            object.__setattr__(self, "d_expert", self.d_ff)
+        for name, least in {"n_experts": 1, "d_expert": 1, "n_shared_experts": 0}.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number from {least}, got {value!r}")
+        self.router.check(self.n_experts, self.n_active_experts)
+        if outside := set(self.dense_layers) - set(range(self.n_layers)):
+            raise ValueError(
+                f"dense_layers must be in 0 .. {self.n_layers - 1}, got {sorted(outside)}"
+            )
+
+    def has_experts(self, layer: int) -> bool:
+        """Whether this layer's feed-forward part is made of experts."""
+        return self.n_experts is not None and layer not in self.dense_layers
+
+    def _check_norm(self) -> None:
+        if self.norm_unit_offset and (self.norm, self.norm_cast) != ("rmsnorm", "after scale"):
+            raise ValueError(
+                "norm_unit_offset needs norm='rmsnorm' and norm_cast='after scale', "
+                f"got {self.norm!r} and {self.norm_cast!r}"
+            )
+        if self.qk_norm_all_heads and not self.qk_norm:
+            raise ValueError("qk_norm_all_heads needs qk_norm=True")
+        if self.window_rope_base is not None and self.window is None:
+            raise ValueError("window_rope_base needs a window: it is for the layers that have one")
 
     def layer_window(self, layer: int) -> int | None:
         """How many positions a query of this layer sees, itself among them; None: all."""
@@ -195,5 +251,7 @@ _SIZES = (
 _CHOICES = {
     "positions": Positions.__args__,
     "norm": Norm.__args__,
+    "norm_placement": NormPlacement.__args__,
+    "norm_cast": NormCast.__args__,
     "activation": Activation.__args__,
 }

@@ -33,11 +33,15 @@ def forward_dimensions(config: ModelConfig, batch: int, positions: int) -> list[
     """Every tensor that a module or the attention kernel returns, for (batch, positions) ids.
 
     All layers are alike, so the first stands for all. Nothing is computed: the model is on torch's
-    meta device, which knows only shapes, so that any model fits.
+    meta device, which knows only shapes, so that any model fits. Raises ValueError for experts,
+    whose shapes depend on the tokens.
     """
+    if config.n_experts is not None:
+        raise ValueError("forward_dimensions needs n_experts=None: experts have no fixed shapes")
     shared = config.n_heads // config.n_kv_heads
     n_heads = TWIN["K"] * 5 if shared > 1 else TWIN["K"]
     square = config.d_model == config.n_heads * config.d_head
+    no_window = dict(window=None, window_sinks=0, window_rope_base=None)
     twin = config.replace(
         vocab_size=TWIN["V"],
         context_length=max(TWIN["T"], 8),
@@ -47,11 +51,10 @@ def forward_dimensions(config: ModelConfig, batch: int, positions: int) -> list[
         n_kv_heads=TWIN["K"],
         d_head=TWIN["D"],
         d_ff=TWIN["F"],
-        window=None,
-        window_sinks=0,
+        **no_window,
     )
     names = _names(twin, "K" if shared > 1 else "H")
-    numbers = _record(config.replace(n_layers=1, window=None, window_sinks=0), batch, positions)
+    numbers = _record(config.replace(n_layers=1, **no_window), batch, positions)
     letters = _record(twin, TWIN["B"], TWIN["T"])
     return [
         TensorDimensions(where, shape, " ".join(names[size] for size in sizes))
@@ -65,6 +68,7 @@ def _names(twin: ModelConfig, key_heads: str) -> dict[int, str]:
     merged = f"(H+2{key_heads})·D" if key_heads == "K" else "3·H·D"
     products = {(heads + 2 * twin.n_kv_heads) * d_head: merged, heads * d_head: "H·D"}
     products |= {heads + 2 * twin.n_kv_heads: f"H+2{key_heads}"}
+    products |= {twin.n_kv_heads * d_head: f"{key_heads}·D"}
     letters = {TWIN["B"]: "B", TWIN["T"]: "T", twin.d_model: "C", heads: "H", d_head: "D"}
     letters |= {twin.d_ff: "F", twin.vocab_size: "V", twin.n_kv_heads: key_heads, 1: "1"}
     return products | letters
@@ -100,7 +104,7 @@ def _record(config: ModelConfig, batch: int, positions: int) -> list[tuple[str, 
         return hook
 
     for name, module in model.named_modules():
-        inner = name and not isinstance(module, nn.ModuleList | nn.Dropout)
+        inner = name and not isinstance(module, nn.ModuleList | nn.Dropout | nn.Identity)
         if inner and name not in ("blocks.0.attention", "blocks.0.feedforward"):
             module.register_forward_hook(note(name))
     with _RecordAttention(rows):

@@ -48,12 +48,12 @@ class FeedForward(nn.Module):
     Source: Vaswani et al. (2017), equation 2; Shazeer (2020), equation 6, for the gated form.
     """
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, d_ff: int | None = None):
         super().__init__()
-        bias = config.feedforward_bias
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias) if config.gated else None
-        self.up = nn.Linear(config.d_model, config.d_ff, bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias)
+        width, bias = d_ff or config.d_ff, config.feedforward_bias
+        self.gate = nn.Linear(config.d_model, width, bias) if config.gated else None
+        self.up = nn.Linear(config.d_model, width, bias)
+        self.down = nn.Linear(width, config.d_model, bias)
         self.activation = FUSED_ACTIVATIONS[config.activation]
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:

@@ -9,35 +9,72 @@ def attention_parameters(config: ModelConfig) -> int:
     query, key_value = config.n_heads * d_head, 2 * config.n_kv_heads * d_head
     weights = width * (query + key_value) + query * width
     biases = query + key_value + width if config.attention_bias else 0
-    norms = 2 * norm_parameters(config, d_head) if config.qk_norm else 0
+    norms = qk_norm_parameters(config) if config.qk_norm else 0
     return weights + biases + norms + (config.n_heads if config.learned_sinks else 0)
 
 
-def feedforward_parameters(config: ModelConfig) -> int:
-    """One layer's: two matrices C x F, or three with a gate, and their biases."""
-    into = 2 if config.gated else 1
-    biases = into * config.d_ff + config.d_model if config.feedforward_bias else 0
-    return (into + 1) * config.d_model * config.d_ff + biases
+def feedforward_parameters(config: ModelConfig, d_ff: int | None = None) -> int:
+    """A dense layer's, or an expert's: two matrices C x F, or three with a gate, and biases."""
+    into, width = 2 if config.gated else 1, d_ff or config.d_ff
+    biases = into * width + config.d_model if config.feedforward_bias else 0
+    return (into + 1) * config.d_model * width + biases
+
+
+def expert_parameters(config: ModelConfig, *, active: bool = False) -> int:
+    """One layer with experts: router, experts, shared experts. `active`: those one token uses.
+
+    The bias that balances loads is not counted: no gradient reaches it.
+    """
+    router = config.n_experts * config.d_model * (2 if config.router.noisy else 1)
+    n_experts = config.n_active_experts if active else config.n_experts
+    shared = config.n_shared_experts * config.d_expert
+    return (
+        router
+        + n_experts * feedforward_parameters(config, config.d_expert)
+        + (feedforward_parameters(config, shared) if shared else 0)
+    )
 
 
 def norm_parameters(config: ModelConfig, width: int) -> int:
-    """One normalization's: a gain for each feature, and for LayerNorm a shift too."""
-    return width * (2 if config.norm == "layernorm" else 1)
+    """One normalization's: a gain for each feature, for all but RMSNorm a shift too.
+
+    Dynamic Tanh has one number more, its alpha.
+    """
+    return width * (1 if config.norm == "rmsnorm" else 2) + (config.norm == "dynamic_tanh")
 
 
-def parameters_by_part(config: ModelConfig) -> dict[str, int]:
+def qk_norm_parameters(config: ModelConfig) -> int:
+    """One layer's norms of queries and keys: as wide as a head, or as all heads together."""
+    if not config.qk_norm_all_heads:
+        return 2 * norm_parameters(config, config.d_head)
+    heads = (config.n_heads, config.n_kv_heads)
+    return sum(norm_parameters(config, n * config.d_head) for n in heads)
+
+
+def n_norms(config: ModelConfig) -> int:
+    """Norms on the residual stream: 2 a block, 4 in a sandwich; the last, which post has not."""
+    per_block = 4 if config.norm_placement == "sandwich" else 2
+    return per_block * config.n_layers + (config.norm_placement != "post")
+
+
+def parameters_by_part(config: ModelConfig, *, active: bool = False) -> dict[str, int]:
     """Parameters of a whole model; the parts add up to `LanguageModel(config).count_parameters()`.
 
-    With tied embeddings the head is the embedding, and counts nothing.
+    With tied embeddings the head is the embedding, and counts nothing. With `active`, of the
+    experts only those that one token uses.
     """
     table = config.vocab_size * config.d_model
     learned = config.positions == "learned"
+    sparse = sum(config.has_experts(layer) for layer in range(config.n_layers))
+    feedforward = (config.n_layers - sparse) * feedforward_parameters(config)
+    if sparse:
+        feedforward += sparse * expert_parameters(config, active=active)
     return {
         "embedding": table,
         "positions": config.context_length * config.d_model if learned else 0,
         "attention": config.n_layers * attention_parameters(config),
-        "feed-forward": config.n_layers * feedforward_parameters(config),
-        "norms": (2 * config.n_layers + 1) * norm_parameters(config, config.d_model),
+        "feed-forward": feedforward,
+        "norms": n_norms(config) * norm_parameters(config, config.d_model),
         "head": 0 if config.tie_embeddings else table,
     }
 

@@ -9,24 +9,31 @@ from torch import Tensor, nn
 from lib.model.attention import Attention, AttentionSteps, Rotary
 from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
-from lib.model.feedforward import FeedForward
+from lib.model.experts import make_feedforward
 from lib.model.masks import causal_mask
 from lib.model.normalization import make_norm
 from lib.model.positions import make_positions, rope_tables
 
 
 class Block(nn.Module):
-    """One layer: x + attention(norm(x)), then x + feedforward(norm(x)).
+    """One layer: attention, then feed-forward, each with a way around it for the residual stream.
 
-    Source: Radford et al. (2019), section 2.3 (normalization moved to the input of each sublayer).
+    What a sublayer f makes of x, by `config.norm_placement`: x + f(norm(x)) (pre), norm(x + f(x))
+    (post), x + norm(f(norm(x))) (sandwich), x + norm(f(x)) (output).
+    Source: post, Vaswani et al. (2017), section 3.1; pre, Radford et al. (2019), section 2.3;
+    sandwich, Gemma 3 (2025); output, OLMo 2 (2025), section 3.
     """
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
-        self.attention_norm = make_norm(config)
+        before = config.norm_placement in ("pre", "sandwich")
+        self.after, self.post = config.norm_placement != "pre", config.norm_placement == "post"
+        self.attention_norm = make_norm(config) if before else nn.Identity()
         self.attention = Attention(config, layer)
-        self.feedforward_norm = make_norm(config)
-        self.feedforward = FeedForward(config)
+        self.attention_output_norm = make_norm(config) if self.after else None
+        self.feedforward_norm = make_norm(config) if before else nn.Identity()
+        self.feedforward = make_feedforward(config, layer)
+        self.feedforward_output_norm = make_norm(config) if self.after else None
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -36,8 +43,18 @@ class Block(nn.Module):
         mask: Bool[Tensor, "#B 1 T S"] | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B T C"]:
-        x = x + self.dropout(self.attention(self.attention_norm(x), rotary, mask, cache))
-        return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        written = self.attention(self.attention_norm(x), rotary, mask, cache)
+        x = self.add(x, written, self.attention_output_norm)
+        written = self.feedforward(self.feedforward_norm(x))
+        return self.add(x, written, self.feedforward_output_norm)
+
+    def add(
+        self, x: Float[Tensor, "B T C"], written: Float[Tensor, "B T C"], norm: nn.Module | None
+    ) -> Float[Tensor, "B T C"]:
+        """The residual stream with what a sublayer wrote, normalized as the placement says."""
+        if norm is None:
+            return x + self.dropout(written)
+        return norm(x + self.dropout(written)) if self.post else x + self.dropout(norm(written))
 
 
 class LanguageModel(nn.Module):
@@ -50,7 +67,8 @@ class LanguageModel(nn.Module):
         self.position = make_positions(config)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.final_norm = make_norm(config)
+        # After the last block of a post-norm model comes no other norm: its sum is normalized.
+        self.final_norm = nn.Identity() if config.norm_placement == "post" else make_norm(config)
         self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.initialize()
         if config.tie_embeddings:
@@ -64,7 +82,7 @@ class LanguageModel(nn.Module):
         """
         for name, weight in self.named_parameters():
             if weight.dim() > 1:
-                writes = name.endswith(("attention.output.weight", "feedforward.down.weight"))
+                writes = name.endswith(("attention.output.weight", ".down.weight"))
                 nn.init.normal_(
                     weight, 0.0, 0.02 / math.sqrt(2 * len(self.blocks)) if writes else 0.02
                 )
@@ -122,6 +140,8 @@ class LanguageModel(nn.Module):
             mask = visible | itself
             positions = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, past:]
         x = self.embedding(ids)
+        if self.config.scale_embeddings:  # the factor, too, is rounded to the dtype of the weights
+            x = x * torch.tensor(math.sqrt(self.config.d_model), dtype=x.dtype)
         if self.position is not None:
             x = x + self.position(positions)
         rotary = rope_tables(self.config, positions) if self.config.positions == "rope" else None
