@@ -11,7 +11,9 @@ Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm", "batchnorm", "dynamic_tanh"]
 NormPlacement = Literal["pre", "post", "sandwich", "output"]
 NormCast = Literal["before scale", "after scale"]
-Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
+Activation = Literal[
+    "relu", "squared_relu", "gelu", "gelu_tanh", "gelu_sigmoid", "silu", "sigmoid", "identity"
+]
 
 
 @dataclass(frozen=True)
