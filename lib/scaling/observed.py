@@ -4,6 +4,7 @@ Estimates are worth what their checks are worth; these are the checks.
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -41,3 +42,24 @@ def shapes_only(config: ModelConfig) -> LanguageModel:
     """A model on torch's meta device: shapes without numbers, so that any size fits."""
     with torch.device("meta"):
         return LanguageModel(config)
+
+
+def observed_activation_bytes(model: LanguageModel, windows: Int[Tensor, "B T_plus_1"]) -> int:
+    """Bytes that autograd keeps of a forward pass with its loss, by its hooks on saved tensors.
+
+    Counts each piece of memory once, however many operations keep it, and no weights.
+    """
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits = model(windows[:, :-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+    assert loss.requires_grad  # the graph, and with it all that was noted, lives until here
+    return sum(kept.values())

@@ -1,0 +1,96 @@
+"""A budget of compute: how many parameters, how many tokens?
+
+Compute is C = 6 N D throughout: 2 FLOP per parameter and token forward, 4 backward. Source:
+Hoffmann et al. (2022), section 3, whose three approaches are three ways to the same curve.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.chinchilla import ChinchillaLaw
+
+FLOP_PER_PARAMETER_AND_TOKEN = 6
+Quantity = float | int | np.ndarray
+Loss = Callable[[Quantity, Quantity], Quantity]  # (parameters, tokens) -> nats per token
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a budget buys: parameters, training tokens, and the loss they should reach."""
+
+    parameters: Quantity
+    tokens: Quantity
+    loss: Quantity
+
+
+def tokens_for(flop: Quantity, parameters: Quantity) -> Quantity:
+    """D = C / (6 N): how many tokens a model of this size can read for a budget."""
+    n = np.asarray(parameters, dtype=np.float64)
+    return np.asarray(flop, dtype=np.float64) / (FLOP_PER_PARAMETER_AND_TOKEN * n)
+
+
+def optimal(law: ChinchillaLaw, flop: Quantity) -> Allocation:
+    """The parameters and tokens of least loss for a budget, in closed form (equation 4).
+
+    N = G (C / 6)^(beta / (alpha + beta)) with G = (alpha A / (beta B))^(1 / (alpha + beta)): where
+    the slope of A / N^alpha and that of B / D^beta along the curve C = 6 N D cancel.
+    """
+    budget = np.asarray(flop, dtype=np.float64)
+    if not (budget > 0).all():
+        raise ValueError(f"flop must be above 0, got {flop}")
+    g = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
+    n = g * (budget / FLOP_PER_PARAMETER_AND_TOKEN) ** law.parameter_exponent
+    d = tokens_for(budget, n)
+    return Allocation(n, d, law(n, d))
+
+
+def isoflop(law: Loss, flop: float | int, parameters: Quantity) -> Quantity:
+    """Loss over model size at one budget: small models read more, large ones less."""
+    return law(parameters, tokens_for(flop, parameters))
+
+
+def lowest_of_isoflop(parameters: Numbers, loss: Numbers) -> tuple[float, float]:
+    """Approach 2: a parabola of loss in ln N through one budget's runs; its lowest N and loss.
+
+    Raises ValueError if the parabola opens downward: then the runs do not surround a minimum.
+    """
+    n, loss = positive_points(3, parameters=parameters, loss=loss)
+    center = np.log(n).mean()
+    square, linear, constant = np.polyfit(np.log(n) - center, loss, 2)
+    if square <= 0:
+        raise ValueError(
+            "the parabola through these runs has no minimum; add smaller or larger models"
+        )
+    at = -linear / (2 * square)
+    return float(np.exp(center + at)), float(constant - linear**2 / (4 * square))
+
+
+def envelope(
+    flop: Float[np.ndarray, " n"], loss: Float[np.ndarray, " n"], bins: int = 20
+) -> np.ndarray:
+    """Approach 1: which of all evaluations (of all sizes) have the least loss for their compute.
+
+    Compute is cut into `bins` equal ratios; returns the place of the best point of each that has
+    any, except those that a cheaper one already beats.
+    """
+    flop, loss = positive_points(2, flop=flop, loss=loss)
+    edges = np.geomspace(flop.min(), flop.max() * (1 + 1e-9), bins + 1)
+    bin_of = np.searchsorted(edges, flop, side="right") - 1
+    best, lowest = [], np.inf
+    for number in range(bins):
+        places = np.flatnonzero(bin_of == number)
+        if len(places) and loss[places].min() < lowest:
+            best.append(int(places[loss[places].argmin()]))
+            lowest = loss[best[-1]]
+    return np.array(best)
+
+
+def fit_exponent(x: Numbers, y: Numbers) -> tuple[float, float]:
+    """The a and factor of y = factor * x^a, a straight line through (ln x, ln y)."""
+    x, y = positive_points(2, x=x, y=y)
+    exponent, ln_factor = np.polyfit(np.log(x), np.log(y), 1)
+    return float(exponent), float(np.exp(ln_factor))
