@@ -3,6 +3,10 @@
 * `counts`: parameters, and which of them a token is multiplied with
 * `flops`: floating-point operations, exact and by three papers' formulas
 * `memory`: bytes of weights, training state, cache and activations
+* `devices`: peaks and bandwidths, of a table and of this machine
+* `roofline`: latency and throughput, which limit holds, and utilization
+* `quantization`: weights in 8 and 4 bits
+* `observed`: what torch's own counter and hooks say
 """
 
 from lib.scaling.counts import (
@@ -10,6 +14,15 @@ from lib.scaling.counts import (
     non_embedding_parameters,
     parameters,
     parameters_by_part,
+)
+from lib.scaling.devices import (
+    DEVICES,
+    Device,
+    measured_bandwidth,
+    measured_flops,
+    seconds,
+    this_machine,
+    time_ratio,
 )
 from lib.scaling.flops import (
     LEAVES_OUT,
@@ -34,29 +47,64 @@ from lib.scaling.memory import (
     latent_cache_bytes,
     training_state_bytes,
 )
+from lib.scaling.observed import (
+    observed_activation_bytes,
+    observed_flops,
+    shapes_only,
+)
+from lib.scaling.roofline import (
+    Step,
+    attainable_flops,
+    crossover_batch,
+    decode_step,
+    hfu,
+    mfu,
+    prefill_step,
+    serving_bytes,
+    weights_read,
+)
 
 __all__ = [
     "BYTES",
+    "DEVICES",
     "LEAVES_OUT",
+    "Device",
+    "Step",
     "activation_bytes",
+    "attainable_flops",
     "backward_flops",
     "block_activation_numbers",
     "block_matrix_parameters",
     "checkpointed_activation_bytes",
     "chinchilla_forward",
+    "crossover_batch",
+    "decode_step",
     "end_activation_bytes",
     "forward_flops",
     "forward_flops_by_part",
+    "hfu",
     "kaplan_forward",
     "korthikanti_bytes",
     "kv_cache_bytes",
     "latent_cache_bytes",
+    "measured_bandwidth",
+    "measured_flops",
+    "mfu",
     "non_embedding_parameters",
+    "observed_activation_bytes",
+    "observed_flops",
     "palm_training",
     "parameters",
     "parameters_by_part",
+    "prefill_step",
     "recomputation_flops",
+    "seconds",
+    "serving_bytes",
+    "shapes_only",
+    "this_machine",
+    "time_ratio",
     "training_flops_per_token",
     "training_state_bytes",
     "visible_pairs",
+    "weights_read",
 ]

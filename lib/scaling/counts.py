@@ -6,6 +6,7 @@ from lib.model.parameters import non_embedding_parameters, parameters_by_part
 __all__ = [
     "attention_matrix_parameters",
     "block_matrix_parameters",
+    "expert_matrix_parameters",
     "feedforward_matrix_parameters",
     "non_embedding_parameters",
     "parameters",
@@ -35,6 +36,11 @@ def feedforward_matrix_parameters(config: ModelConfig, layer: int) -> int:
         return matrices * config.d_ff
     used = config.n_active_experts + config.n_shared_experts
     return config.d_model * config.n_experts + used * matrices * config.d_expert
+
+
+def expert_matrix_parameters(config: ModelConfig) -> int:
+    """The matrices of one expert."""
+    return (3 if config.gated else 2) * config.d_model * config.d_expert
 
 
 def block_matrix_parameters(config: ModelConfig) -> int:
