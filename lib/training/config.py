@@ -15,6 +15,8 @@ class TrainingConfig:
     `checkpoint_activations` keeps only what enters each block and computes the rest a second time.
     `evaluate_every` and `checkpoint_every` count steps; 0 means only at the end.
     `evaluation_sequences` limits an evaluation to so many sequences (None: all).
+    For models with experts: `balance_loss` and `z_loss` weigh the auxiliary losses of each layer,
+    `bias_rate` is how far a router's bias moves in one step.
     Raises ValueError for a value out of range.
     """
 
@@ -34,12 +36,16 @@ class TrainingConfig:
     evaluation_sequences: int | None = None
     checkpoint_every: int = 0
     seed: int = 0
+    balance_loss: float = 0.0
+    z_loss: float = 0.0
+    bias_rate: float = 0.0
 
     def __post_init__(self):
         for name in ("steps", "batch_size", "context_length", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("evaluate_every", "checkpoint_every", "weight_decay", "seed"):
+        at_least_0 = ("evaluate_every", "checkpoint_every", "weight_decay", "seed")
+        for name in (*at_least_0, "balance_loss", "z_loss", "bias_rate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)}")
         if not self.max_gradient_norm > 0:

@@ -15,6 +15,12 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lib.model import LanguageModel
+from lib.training.auxiliary import (
+    auxiliary_loss,
+    check_auxiliary,
+    update_biases,
+    watched_routing,
+)
 from lib.training.batches import Batches, Tokens
 from lib.training.checkpoints import Progress, checkpoints, load_checkpoint, save_checkpoint
 from lib.training.config import TrainingConfig
@@ -33,17 +39,24 @@ def training_step(
     windows: Int[Tensor, "B T_plus_1"],
     config: TrainingConfig,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """One update; returns the mean loss before it and the norm of the gradient before clipping."""
-    parts = windows.chunk(config.accumulate)
+    """One update; returns the mean loss before it and the norm of the gradient before clipping.
+
+    The loss that is returned is that of the next token, without auxiliary losses.
+    """
+    parts, routed = windows.chunk(config.accumulate), []
     total = torch.zeros((), device=windows.device)
     for i, part in enumerate(parts):
         synchronize_gradients(model, i == len(parts) - 1)
-        with autocast(windows.device, config.precision):
-            loss = next_token_loss(model, part) * (len(part) / len(windows))
-        loss.backward()
+        share = len(part) / len(windows)
+        with autocast(windows.device, config.precision), watched_routing(model, config) as routings:
+            loss = next_token_loss(model, part) * share
+            auxiliary = auxiliary_loss(routings, config) * share
+        (loss + auxiliary).backward()
         total += loss.detach()
+        routed.append(routings)
     norm = clip_gradients(model.parameters(), config.max_gradient_norm)
     optimizer.step()
+    update_biases(model, routed, config)
     optimizer.zero_grad(set_to_none=True)
     return total, norm
 
@@ -154,6 +167,7 @@ def _check(model: LanguageModel, config: TrainingConfig, processes: Processes) -
             f"batch_size must be a multiple of processes x accumulate = {processes.count} x "
             f"{config.accumulate}, got {config.batch_size}"
         )
+    check_auxiliary(model, config)
 
 
 def _due(step: int, every: int, last: int) -> bool:
