@@ -16,7 +16,8 @@ from lib.model.normalization import make_norm
 from lib.model.positions import alibi_bias, apply_rope
 from lib.model.sinks import add_sink_key, softmax_with_sinks
 
-Rotary = tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]
+# Cosine and sine of every angle; a model with `window_rope_base` has a second pair for windows.
+Rotary = tuple[Float[Tensor, "#B 1 T half_D"], ...]
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,14 @@ class Attention(nn.Module):
         # W_q, W_k and W_v as one matrix: one large product is quicker than three small ones.
         self.query_key_value = nn.Linear(width, sum(self.heads) * d_head, bias)
         self.output = nn.Linear(config.n_heads * d_head, width, bias)
-        self.query_norm = make_norm(config, d_head) if config.qk_norm else None
-        self.key_norm = make_norm(config, d_head) if config.qk_norm else None
+        self.norm_all_heads, self.query_norm, self.key_norm = config.qk_norm_all_heads, None, None
+        if config.qk_norm:
+            n_query, n_key, _ = self.heads if self.norm_all_heads else (1, 1, 1)
+            self.query_norm = make_norm(config, n_query * d_head)
+            self.key_norm = make_norm(config, n_key * d_head)
         self.window, self.n_sinks = config.layer_window(layer), config.window_sinks
+        second = config.window_rope_base is not None and self.window is not None
+        self.rotary = slice(2, 4) if second else slice(0, 2)
         self.alibi, self.softcap = config.positions == "alibi", config.attention_softcap
         self.sinks = nn.Parameter(torch.zeros(config.n_heads)) if config.learned_sinks else None
 
@@ -127,13 +133,18 @@ class Attention(nn.Module):
     ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B K T D"], Float[Tensor, "B K T D"]]:
         """Queries, keys and values, split into heads, normalized and rotated as configured."""
         n_heads, n_kv_heads, _ = self.heads
-        heads = self.query_key_value(x).unflatten(-1, (-1, self.d_head)).transpose(1, 2)
-        if self.query_norm is not None:
+        projected = self.query_key_value(x)
+        if self.norm_all_heads:
+            sizes = [n * self.d_head for n in self.heads]
+            query, key, value = projected.split(sizes, dim=-1)
+            projected = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=-1)
+        heads = projected.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+        if self.query_norm is not None and not self.norm_all_heads:
             query, key, value = heads.split(self.heads, dim=1)
             heads = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
         query_key, value = heads.split((n_heads + n_kv_heads, n_kv_heads), dim=1)
         if rotary is not None:
-            query_key = apply_rope(query_key, *rotary)
+            query_key = apply_rope(query_key, *rotary[self.rotary])
         query, key = query_key.split((n_heads, n_kv_heads), dim=1)
         return query, key, value
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.model.attention import AttentionSteps
-from lib.model.normalization import LayerNorm
+from lib.model.normalization import LayerNorm, RMSNorm
 from lib.model.transformer import LanguageModel
 
 # Where heads look
@@ -84,7 +84,7 @@ def copying_score(model: LanguageModel, ids: Int[Tensor, "B T"]) -> Float[Tensor
     Source: the OV circuit of Elhage et al. (2021), here on the values of a real text.
     """
     texts = [row.unique(return_inverse=True) for row in ids]  # distinct tokens, and which at j
-    reads = [model.head.weight[words] * model.final_norm.weight for words, _ in texts]
+    reads = [model.head.weight[words] * model.final_norm.gain for words, _ in texts]
     scores = []
     for layer, steps in enumerate(layer_steps(model, ids)):
         shared = steps.query.shape[1] // steps.value.shape[1]
@@ -158,7 +158,12 @@ def _linear_readout(
 ) -> tuple[Float[Tensor, "C"], Float[Tensor, ""]]:
     """The vector whose product with the stream gives the logit, and what is added to it."""
     norm = model.final_norm
-    read, constant = unembed * norm.weight, unembed.new_zeros(())
+    if model.config.norm_placement != "pre" or not isinstance(norm, LayerNorm | RMSNorm):
+        raise ValueError(
+            "attribution needs a pre-norm model with layernorm or rmsnorm, got "
+            f"{model.config.norm_placement!r} and {model.config.norm!r}"
+        )
+    read, constant = unembed * norm.gain, unembed.new_zeros(())
     if isinstance(norm, LayerNorm):
         constant = norm.bias @ unembed
         read = read - read.mean()  # the mean of the stream is subtracted

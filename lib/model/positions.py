@@ -65,12 +65,25 @@ def rope_frequencies(
 
 def rope_tables(
     config: ModelConfig, positions: Int[Tensor, "#B T"]
-) -> tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]:
-    """Cosine and sine of every angle position * frequency, ready to rotate (B, H, T, D) tensors."""
+) -> tuple[Float[Tensor, "#B 1 T half_D"], ...]:
+    """Cosine and sine of every angle position * frequency, ready to rotate (B, H, T, D) tensors.
+
+    With `config.window_rope_base` a second pair follows, for layers with a window (Gemma 3).
+    """
     frequencies = rope_frequencies(config.d_head, config.rope_base)
     factor = 1.0
     if config.rope_scaling is not None:
         frequencies, factor = config.rope_scaling.scale(frequencies, config.rope_base)
+    tables = _rope_table(frequencies, factor, positions)
+    if config.window_rope_base is None:
+        return tables
+    near = rope_frequencies(config.d_head, config.window_rope_base)
+    return *tables, *_rope_table(near, 1.0, positions)
+
+
+def _rope_table(
+    frequencies: Float[Tensor, "half_D"], factor: float, positions: Int[Tensor, "#B T"]
+) -> tuple[Float[Tensor, "#B 1 T half_D"], Float[Tensor, "#B 1 T half_D"]]:
     angles = positions[:, None, :, None].float() * frequencies.to(positions.device)
     cos, sin = angles.cos(), angles.sin()
     return (cos, sin) if factor == 1.0 else (cos * factor, sin * factor)
