@@ -1,10 +1,13 @@
 """Two ways to train in less memory: 16-bit activations, and activations computed twice."""
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lib.model import LanguageModel
@@ -19,15 +22,34 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 @contextmanager
-def recomputed_activations(model: LanguageModel, enabled: bool = True) -> Iterator[None]:
-    """Keep only what enters each block for the backward pass, which computes the rest again.
+def recomputed_activations(
+    model: LanguageModel, enabled: bool = True, segments: int | None = None
+) -> Iterator[None]:
+    """Keep only what enters each segment of blocks; the backward pass computes the rest again.
 
-    Costs one more forward pass of the blocks. Source: Chen et al. (2016).
+    `segments` groups of neighboring blocks, as equal as can be; None: each block is one. Costs one
+    more forward pass of the blocks. Sharded models need None: their blocks fetch their own weights.
+    Raises ValueError for segments out of 1 .. L. Source: Chen et al. (2016), section 3.
     """
-    for block in model.blocks if enabled else ():
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    count = len(model.blocks)
+    segments = count if segments is None else segments
+    if not 1 <= segments <= count:
+        raise ValueError(f"segments must be in 1 .. {count} (the layers), got {segments}")
+    bounds = [i * count // segments for i in range(segments + 1)]
+    for start, stop in itertools.pairwise(bounds) if enabled else ():
+        first, *others = model.blocks[start:stop]
+        group = [block.forward for block in (first, *others)]
+        first.forward = functools.partial(checkpoint, _run, group, use_reentrant=False)
+        for block in others:
+            block.forward = lambda x, *_: x  # its work is done by the first of its group
     try:
         yield
     finally:
         for block in model.blocks if enabled else ():
             del block.forward  # the class's own is there again
+
+
+def _run(forwards: list[Callable[..., Tensor]], x: Tensor, *rest: Any) -> Tensor:
+    for forward in forwards:
+        x = forward(x, *rest)
+    return x
