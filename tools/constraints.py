@@ -1,6 +1,6 @@
 """Writes constraints.txt: `python -m tools.constraints`, run by `make constraints`.
 
-uv resolves pyproject.toml with its extra `dev`, for Python 3.10 to 3.13, Linux and macOS at once.
+uv resolves pyproject.toml with all extras, for Python 3.10 to 3.13, Linux and macOS at once.
 torch pins the CUDA packages of its Linux build itself, and a CPU build has none: no pins for them.
 """
 
@@ -19,7 +19,7 @@ CUDA = re.compile(r"(?:nvidia|cuda)-|triton==")
 
 
 def main() -> int:
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "dev"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--all-extras"]
     command += ["--universal", "--python-version", "3.10", "--upgrade", "--quiet"]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
     result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)

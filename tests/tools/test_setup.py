@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from itertools import chain
 
 import pytest
 from packaging.requirements import Requirement
@@ -12,7 +13,7 @@ from tools.course import ROOT, tomllib
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NEEDED = [Requirement(r) for r in [*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["dev"]]]
+NEEDED = [Requirement(r) for r in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]]
 
 
 def pins(path):
