@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lib.training.experiments import Measure, Run, run_grid
 from lib.training.grids import GRIDS
-from lib.training.scaling_grids import exact_matches, pilot_grid
+from lib.training.scaling_grids import exact_matches, pilot_grid, repeated_grid, size_grid
 from tools.course import ROOT
+from tools.scaling_prediction import largest_experiment
 
 Experiment = Callable[[Path, int], object]  # (table to write, runs at a time)
 
@@ -25,7 +26,10 @@ def of_grid(grid: Callable[[], list[Run]], measure: Measure | None = None) -> Ex
 
 EXPERIMENTS: dict[str, Experiment] = {
     **{name: of_grid(grid) for name, grid in GRIDS.items()},  # chapter 5
-    "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9
+    "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9, in this order
+    "scaling": of_grid(size_grid, exact_matches),
+    "scaling_largest": largest_experiment,
+    "scaling_repeated": of_grid(repeated_grid, exact_matches),
 }
 
 

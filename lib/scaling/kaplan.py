@@ -55,7 +55,7 @@ def loss_of_compute(flop: Quantity) -> Quantity:
 
 
 def critical_batch(loss: Quantity) -> Quantity:
-    """Tokens in a batch above which more save hardly any steps: 2e8 L^(-1 / 0.21) (equation 1.4)."""
+    """Tokens in a batch above which more save few steps: 2e8 L^(-1 / 0.21) (equation 1.4)."""
     return 2e8 * np.asarray(loss, dtype=np.float64) ** (-1 / 0.21)
 
 

@@ -25,6 +25,8 @@ WIDTHS = (12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128)  # two layers each
 LARGEST = 256
 FEWER_STEPS = (120, 240, 480)
 SURFACE_WIDTHS = (12, 20, 32, 48, 64, 96, 128)
+REPEATED_WIDTHS = (32, 96)
+PASSES = (2, 4, 8)
 PILOT_WIDTHS = (12, 32, 96)
 PILOT_RATES = (1.5e-3, 3e-3, 6e-3, 1.2e-2, 2.4e-2, 4.8e-2)
 ANSWER_LENGTHS = (1, 2, 4, 8, 16, 32)  # bytes that must all be right
@@ -77,6 +79,50 @@ def pilot_grid() -> list[Run]:
         for width in PILOT_WIDTHS
         for steps in (FEWER_STEPS[0], STEPS)
         for rate in PILOT_RATES
+    ]
+
+
+def tuned_rate(width: int, steps: int) -> float:
+    """The learning rate for a size and a length of training: 0.136 N^-0.49 steps^0.42.
+
+    A plane through ln rate at the lowest points of the pilot's six parabolas (loss over ln rate,
+    through the best of six rates and its neighbors). N has no embeddings.
+    """
+    n = non_embedding_parameters(sized(width))
+    return float(f"{0.136 * n**-0.49 * steps**0.42:.3g}")
+
+
+def size_grid() -> list[Run]:
+    """Twelve sizes over two orders of magnitude for one pass; seven of them for shorter ones too.
+
+    Three seeds each for the whole pass, two for the shorter runs.
+    """
+    whole = [
+        scaling_run(width, STEPS, tuned_rate(width, STEPS), seed, evaluations=8)
+        for width in WIDTHS
+        for seed in SEEDS
+    ]
+    shorter = [
+        scaling_run(width, steps, tuned_rate(width, steps), seed)
+        for steps in FEWER_STEPS
+        for width in SURFACE_WIDTHS
+        for seed in SEEDS[:2]
+    ]
+    return whole + shorter
+
+
+def largest_grid() -> list[Run]:
+    """The model whose loss is predicted before it is trained."""
+    rate = tuned_rate(LARGEST, STEPS)
+    return [scaling_run(LARGEST, STEPS, rate, seed, evaluations=8) for seed in SEEDS]
+
+
+def repeated_grid() -> list[Run]:
+    """Two sizes that read the same text 2, 4 and 8 times, at the rate of a single pass."""
+    return [
+        scaling_run(width, passes * STEPS, tuned_rate(width, STEPS), SEEDS[0], evaluations=8)
+        for width in REPEATED_WIDTHS
+        for passes in PASSES
     ]
 
 
