@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, Quantity, positive_points
 from lib.scaling.chinchilla import ChinchillaLaw
 
 FLOP_PER_PARAMETER_AND_TOKEN = 6
-Quantity = float | int | np.ndarray
 Loss = Callable[[Quantity, Quantity], Quantity]  # (parameters, tokens) -> nats per token
 
 
@@ -48,7 +47,7 @@ def optimal(law: ChinchillaLaw, flop: Quantity) -> Allocation:
     return Allocation(n, d, law(n, d))
 
 
-def isoflop(law: Loss, flop: float | int, parameters: Quantity) -> Quantity:
+def isoflop(law: Loss, flop: Number, parameters: Quantity) -> Quantity:
     """Loss over model size at one budget: small models read more, large ones less."""
     return law(parameters, tokens_for(flop, parameters))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, positive_points
 from lib.scaling.power_laws import (
     POWERS,
     Exponential,
@@ -68,15 +68,23 @@ def bootstrap_laws(
     power = kind is PowerLaw
     rates = POWERS if power else exponential_rates(x)
     scale = np.log(x / np.exp(np.log(x).mean())) if power else x - x.min()
-    a, level, error = solve_linear(np.exp(-np.outer(rates, scale)), y, floor, weights)
-    best = error.argmin(1)
-    rows = np.arange(len(weights))
-    rate, a, level = rates[best], a[rows, best], level[rows, best]
+    error = solve_linear(np.exp(-np.outer(rates, scale)), y, floor, weights)[2]
     shift = np.log(x).mean() if power else x.min()
-    return [
-        kind(float(a_i * np.exp(rate_i * shift)), float(rate_i), float(level_i))
-        for a_i, rate_i, level_i in zip(a, rate, level, strict=True)
-    ]
+    found = []
+    for rate, counts in zip(_lowest(np.log(rates), error), weights, strict=True):
+        a, level, _ = solve_linear(np.exp(-rate * scale)[None], y, floor, counts[None])
+        found.append(kind(float(a[0, 0] * np.exp(rate * shift)), float(rate), float(level[0, 0])))
+    return found
+
+
+def _lowest(ln_rates: np.ndarray, error: Float[np.ndarray, "S R"]) -> Float[np.ndarray, " S"]:
+    """The rate of least error in each row: a parabola through the best and its two neighbors."""
+    best = error.argmin(1).clip(1, len(ln_rates) - 2)
+    rows = np.arange(len(error))
+    before, at, after = (error[rows, best + i] for i in (-1, 0, 1))
+    bend = before - 2 * at + after
+    offset = np.where(bend > 0, (before - after) / (2 * np.where(bend > 0, bend, 1)), 0)
+    return np.exp(ln_rates[best] + offset.clip(-1, 1) * (ln_rates[1] - ln_rates[0]))
 
 
 def prediction_interval(
@@ -84,7 +92,7 @@ def prediction_interval(
     fit: Law,
     x: Numbers,
     y: Numbers,
-    new_x: float | int,
+    new_x: Number,
     level: float = 0.9,
     seed: int = 0,
 ) -> tuple[float, float]:

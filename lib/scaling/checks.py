@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-Numbers = Sequence[float | int] | np.ndarray
+Number = float | int | np.number
+Numbers = Sequence[Number] | np.ndarray
+Quantity = Number | np.ndarray  # one number, or many at once
 
 
 def positive_points(least: int, **columns: Numbers) -> list[Float[np.ndarray, " n"]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, Quantity, positive_points
 from lib.scaling.quasi_newton import Objective, minimize_all
 
 
@@ -17,15 +17,13 @@ from lib.scaling.quasi_newton import Objective, minimize_all
 class ChinchillaLaw:
     """Loss in nats per token from N parameters and D training tokens."""
 
-    E: float
-    A: float
-    B: float
-    alpha: float
-    beta: float
+    E: Number
+    A: Number
+    B: Number
+    alpha: Number
+    beta: Number
 
-    def __call__(
-        self, parameters: float | int | np.ndarray, tokens: float | int | np.ndarray
-    ) -> float | np.ndarray:
+    def __call__(self, parameters: Quantity, tokens: Quantity) -> Quantity:
         n, d = np.asarray(parameters, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
         return self.E + self.A * n**-self.alpha + self.B * d**-self.beta
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, positive_points
 from lib.scaling.power_laws import Law, fit_exponential, fit_power_law
 
 FITS: dict[str, Callable[[Numbers, Numbers], Law]] = {
@@ -18,7 +18,7 @@ FITS: dict[str, Callable[[Numbers, Numbers], Law]] = {
 def extrapolate(
     x: Numbers,
     y: Numbers,
-    largest_fitted: float | int,
+    largest_fitted: Number,
     fits: dict[str, Callable[[Numbers, Numbers], Law]] = FITS,
 ) -> dict[str, dict[str, float]]:
     """Fit each law to the points up to `largest_fitted`, then test it on the larger ones.

@@ -6,7 +6,7 @@ Mirage?", section 2.
 
 import numpy as np
 
-Quantity = float | int | np.ndarray
+from lib.scaling.checks import Quantity
 
 
 def exact_match(loss: Quantity, length: Quantity) -> Quantity:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, Quantity, positive_points
 
 PF_DAY = 1e15 * 24 * 3600  # FLOP
 PARAMETER_RANGE = (768, 1.5e9)  # non-embedding parameters of the smallest and the largest model
 TOKEN_RANGE = (22e6, 23e9)  # the least and the most training data
-
-Quantity = float | int | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,10 @@ class KaplanLaw:
     laws without a floor. It has no irreducible loss.
     """
 
-    alpha_N: float
-    alpha_D: float
-    N_c: float
-    D_c: float
+    alpha_N: Number
+    alpha_D: Number
+    N_c: Number
+    D_c: Number
 
     def __call__(self, parameters: Quantity, tokens: Quantity) -> Quantity:
         n, d = np.asarray(parameters, dtype=np.float64), np.asarray(tokens, dtype=np.float64)

@@ -6,28 +6,28 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
-from lib.scaling.checks import Numbers, positive_points
+from lib.scaling.checks import Number, Numbers, Quantity, positive_points
 
-Point = tuple[float | int, float | int]
+Point = tuple[Number, Number]
 
 
 @dataclass(frozen=True)
 class PowerLaw:
     """y = floor + a x^-p. What is above the floor shrinks by 2^-p whenever x doubles."""
 
-    a: float
-    p: float
-    floor: float = 0.0
+    a: Number
+    p: Number
+    floor: Number = 0.0
 
-    def __call__(self, x: float | int | np.ndarray) -> float | np.ndarray:
+    def __call__(self, x: Quantity) -> Quantity:
         return self.floor + self.a * np.power(np.asarray(x, dtype=np.float64), -self.p)
 
-    def slope(self, x: float | int | np.ndarray) -> float | np.ndarray:
+    def slope(self, x: Quantity) -> Quantity:
         """d ln y / d ln x, the slope on log-log axes: -p without a floor, else it goes to 0."""
         return -self.p * (1 - self.floor / self(x))
 
     @classmethod
-    def through(cls, first: Point, second: Point, floor: float | int = 0.0) -> "PowerLaw":
+    def through(cls, first: Point, second: Point, floor: Number = 0.0) -> "PowerLaw":
         """The one power law with this floor that passes through two points (x, y)."""
         ln_x, ln_y = _logs(first, second, floor)
         p = -(ln_y[1] - ln_y[0]) / (ln_x[1] - ln_x[0])
@@ -38,19 +38,19 @@ class PowerLaw:
 class Exponential:
     """y = floor + a e^(-k x). What is above the floor shrinks by e^-k whenever x grows by 1."""
 
-    a: float
-    k: float
-    floor: float = 0.0
+    a: Number
+    k: Number
+    floor: Number = 0.0
 
-    def __call__(self, x: float | int | np.ndarray) -> float | np.ndarray:
+    def __call__(self, x: Quantity) -> Quantity:
         return self.floor + self.a * np.exp(-self.k * np.asarray(x, dtype=np.float64))
 
-    def slope(self, x: float | int | np.ndarray) -> float | np.ndarray:
+    def slope(self, x: Quantity) -> Quantity:
         """d ln y / d ln x, the slope on log-log axes: without a floor -k x, ever steeper."""
         return -self.k * np.asarray(x, dtype=np.float64) * (1 - self.floor / self(x))
 
     @classmethod
-    def through(cls, first: Point, second: Point, floor: float | int = 0.0) -> "Exponential":
+    def through(cls, first: Point, second: Point, floor: Number = 0.0) -> "Exponential":
         """The one exponential with this floor that passes through two points (x, y)."""
         ln_y = _logs(first, second, floor)[1]
         k = -(ln_y[1] - ln_y[0]) / (second[0] - first[0])
@@ -60,7 +60,7 @@ class Exponential:
 Law = PowerLaw | Exponential
 
 
-def _logs(first: Point, second: Point, floor: float | int) -> np.ndarray:
+def _logs(first: Point, second: Point, floor: Number) -> np.ndarray:
     """ln x and ln(y - floor) of two points, as two rows."""
     (x_1, y_1), (x_2, y_2) = first, second
     if not (x_1 > 0 and x_2 > 0 and x_1 != x_2):
@@ -70,7 +70,7 @@ def _logs(first: Point, second: Point, floor: float | int) -> np.ndarray:
     return np.log([[x_1, x_2], [y_1 - floor, y_2 - floor]])
 
 
-def gain_of_doubling(law: Law, x: float | int | np.ndarray) -> float | np.ndarray:
+def gain_of_doubling(law: Law, x: Quantity) -> Quantity:
     """The share of y that the next doubling of x takes away: 1 - y(2x) / y(x)."""
     return 1 - law(2 * np.asarray(x, dtype=np.float64)) / law(x)
 
@@ -97,13 +97,13 @@ def fit_exponential(x: Numbers, y: Numbers, floor: bool = True) -> Exponential:
     return Exponential(float(a[0, 0] * np.exp(k * x.min())), float(k), float(level[0, 0]))
 
 
-POWERS = np.geomspace(1e-3, 20, 2000)
+POWERS = np.geomspace(1e-3, 20, 600)
 
 
 def exponential_rates(x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " R"]:
     """Rates from "hardly any change over the whole range" to "gone before the second point"."""
     gaps = np.diff(np.unique(x))
-    return np.geomspace(1e-3 / np.ptp(x), 50 / gaps.min(), 2000)
+    return np.geomspace(1e-3 / np.ptp(x), 50 / gaps.min(), 600)
 
 
 def solve_linear(

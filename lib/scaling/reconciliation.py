@@ -6,13 +6,14 @@ Source: Pearce & Song (2024), "Reconciling Kaplan and Chinchilla Scaling Laws".
 import numpy as np
 from jaxtyping import Float
 
-from lib.scaling.allocation import FLOP_PER_PARAMETER_AND_TOKEN, Quantity
+from lib.scaling.allocation import FLOP_PER_PARAMETER_AND_TOKEN
+from lib.scaling.checks import Number, Quantity
 from lib.scaling.chinchilla import ChinchillaLaw
 
 EMBEDDING_FACTOR = 47_491  # Pearce & Song, section 3: fitted to Chinchilla's table of models
 
 
-def total_parameters(non_embedding: Quantity, factor: float | int = EMBEDDING_FACTOR) -> Quantity:
+def total_parameters(non_embedding: Quantity, factor: Number = EMBEDDING_FACTOR) -> Quantity:
     """N_total = N + factor * N^(1/3).
 
     A model of a fixed aspect ratio has N ~ width^3 (12 layers * width^2), and its embedding has
@@ -26,7 +27,7 @@ def total_parameters(non_embedding: Quantity, factor: float | int = EMBEDDING_FA
 def optimal_without_embeddings(
     law: ChinchillaLaw,
     non_embedding: Float[np.ndarray, " n"],
-    factor: float | int = EMBEDDING_FACTOR,
+    factor: Number = EMBEDDING_FACTOR,
 ) -> Float[np.ndarray, " n"]:
     """The budget 6 N D, N without embeddings, for which each model is the best.
 

@@ -97,18 +97,22 @@ def size_grid() -> list[Run]:
 
     Three seeds each for the whole pass, two for the shorter runs.
     """
-    whole = [
-        scaling_run(width, STEPS, tuned_rate(width, STEPS), seed, evaluations=8)
-        for width in WIDTHS
-        for seed in SEEDS
-    ]
-    shorter = [
-        scaling_run(width, steps, tuned_rate(width, steps), seed)
-        for steps in FEWER_STEPS
-        for width in SURFACE_WIDTHS
-        for seed in SEEDS[:2]
-    ]
-    return whole + shorter
+
+    def whole(seed: int) -> list[Run]:
+        return [
+            scaling_run(width, STEPS, tuned_rate(width, STEPS), seed, evaluations=8)
+            for width in WIDTHS
+        ]
+
+    def shorter(seed: int) -> list[Run]:
+        return [
+            scaling_run(width, steps, tuned_rate(width, steps), seed)
+            for steps in FEWER_STEPS
+            for width in SURFACE_WIDTHS
+        ]
+
+    first, second, third = SEEDS
+    return whole(first) + shorter(first) + whole(second) + whole(third) + shorter(second)
 
 
 def largest_grid() -> list[Run]:
