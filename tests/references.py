@@ -61,6 +61,21 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
             sliding_window=4,
             layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         )
+    elif kind.startswith("gemma3"):
+        windows = ["sliding_attention", "full_attention", "sliding_attention"]
+        config = transformers.Gemma3TextConfig(
+            **SMALL,
+            head_dim=16,
+            query_pre_attn_scalar=16,
+            sliding_window=4,
+            layer_types=windows if kind == "gemma3" else ["full_attention"] * 3,
+            rope_parameters={
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+                "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
+            },
+        )
+    elif kind == "olmo2":
+        config = transformers.Olmo2Config(**SMALL)
     else:
         raise ValueError(f"no small model of kind {kind!r}")
     model = transformers.AutoModelForCausalLM.from_config(

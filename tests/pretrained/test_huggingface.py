@@ -11,7 +11,12 @@ from lib.pretrained import load_folder, load_pretrained
 from lib.pretrained.huggingface import read_config
 
 KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
-KINDS += ["mistral", "qwen3", "qwen3-windows"]
+KINDS += ["mistral", "qwen3", "qwen3-windows", "gemma3", "gemma3-full", "olmo2"]
+
+ODD_ROPE = {
+    "full_attention": {"rope_theta": 5.0},
+    "sliding_attention": {"rope_theta": 1.0, "factor": 2},
+}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -23,7 +28,9 @@ def pair(request, tmp_path_factory):
     return reference, model
 
 
-@pytest.mark.parity("logits of small GPT-2, Llama, Mistral, Qwen3", "transformers", "1e-5")
+@pytest.mark.parity(
+    "logits of small GPT-2, Llama, Mistral, Qwen3, Gemma 3, OLMo 2", "transformers", "1e-5"
+)
 def test_logits_equal_transformers(pair):
     reference, model = pair
     ids = torch.randint(97, (2, 40))
@@ -80,12 +87,37 @@ def test_old_spelling_of_rope_scaling_is_read():
     assert read_config(settings) == new
 
 
+def test_old_spelling_of_gemma3_is_read():
+    settings = small_model("gemma3").config.to_dict()
+    settings |= {"sliding_window_pattern": 2, "layer_types": None}
+    settings["num_hidden_layers"] = 4
+    new = read_config(settings | {"layer_types": ["sliding_attention", "full_attention"] * 2})
+    for name in ("rope_parameters", "layer_types"):
+        del settings[name]
+    settings |= {"rope_theta": 5000.0, "rope_local_base_freq": 100.0, "rope_scaling": None}
+    assert read_config(settings) == new
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"query_pre_attn_scalar": 20}, "query_pre_attn_scalar=20 is not supported"),
+        ({"final_logit_softcapping": 30.0}, "final_logit_softcapping=30.0 is not supported"),
+        ({"layer_types": ["spiral"] * 3}, r"layer_types=\['spiral'\] is not supported"),
+        ({"rope_parameters": ODD_ROPE}, "factor"),
+    ],
+)
+def test_unsupported_gemma3_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        read_config(small_model("gemma3").config.to_dict() | change)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (
             {"model_type": "mamba"},
-            "model_type must be one of gpt2, llama, mistral, qwen3, got 'mamba'",
+            "model_type must be one of gpt2, llama, mistral, qwen3, .*, got 'mamba'",
         ),
         ({"hidden_act": "tanh"}, "activation 'tanh' is not supported"),
         ({"wormholes": 3}, "settings that are not supported: wormholes=3"),

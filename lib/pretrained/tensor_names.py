@@ -1,0 +1,63 @@
+"""Names of tensors in Hugging Face's files and in ours, for each kind of model."""
+
+# Theirs and ours; {} is the number of the layer.
+LLAMA_NAMES = {
+    "model.embed_tokens": "embedding",
+    "model.norm": "final_norm",
+    "lm_head": "head",
+    "model.layers.{}.input_layernorm": "blocks.{}.attention_norm",
+    "model.layers.{}.self_attn.q_proj": "blocks.{}.attention.query",
+    "model.layers.{}.self_attn.k_proj": "blocks.{}.attention.key",
+    "model.layers.{}.self_attn.v_proj": "blocks.{}.attention.value",
+    "model.layers.{}.self_attn.o_proj": "blocks.{}.attention.output",
+    "model.layers.{}.self_attn.q_norm": "blocks.{}.attention.query_norm",
+    "model.layers.{}.self_attn.k_norm": "blocks.{}.attention.key_norm",
+    "model.layers.{}.post_attention_layernorm": "blocks.{}.feedforward_norm",
+    "model.layers.{}.mlp.gate_proj": "blocks.{}.feedforward.gate",
+    "model.layers.{}.mlp.up_proj": "blocks.{}.feedforward.up",
+    "model.layers.{}.mlp.down_proj": "blocks.{}.feedforward.down",
+}
+GPT2_NAMES = {
+    "wte": "embedding",
+    "wpe": "position",
+    "ln_f": "final_norm",
+    "lm_head": "head",
+    "h.{}.ln_1": "blocks.{}.attention_norm",
+    "h.{}.attn.c_attn": "blocks.{}.attention.query_key_value",
+    "h.{}.attn.c_proj": "blocks.{}.attention.output",
+    "h.{}.ln_2": "blocks.{}.feedforward_norm",
+    "h.{}.mlp.c_fc": "blocks.{}.feedforward.up",
+    "h.{}.mlp.c_proj": "blocks.{}.feedforward.down",
+}
+# What Llama calls the norm after attention stands before its feed-forward layer. In Gemma 3 and
+# OLMo 2 the same name is a norm of what attention has computed.
+GEMMA3_NAMES = LLAMA_NAMES | {
+    "model.layers.{}.post_attention_layernorm": "blocks.{}.attention_output_norm",
+    "model.layers.{}.pre_feedforward_layernorm": "blocks.{}.feedforward_norm",
+    "model.layers.{}.post_feedforward_layernorm": "blocks.{}.feedforward_output_norm",
+}
+OLMO2_NAMES = {
+    theirs: ours
+    for theirs, ours in GEMMA3_NAMES.items()
+    if not ours.endswith((".attention_norm", ".feedforward_norm"))
+}
+NAMES = {
+    "gpt2": GPT2_NAMES,
+    "llama": LLAMA_NAMES,
+    "mistral": LLAMA_NAMES,
+    "qwen3": LLAMA_NAMES,
+    "gemma3_text": GEMMA3_NAMES,
+    "olmo2": OLMO2_NAMES,
+}
+# Buffers that old checkpoints carry: masks and tables, not weights.
+BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+
+
+def our_name(name: str, kind: str) -> str | None:
+    """Our name for a tensor of a model of this kind; None if there is no such tensor."""
+    names = NAMES[kind]
+    module, _, suffix = name.removeprefix("transformer.").rpartition(".")
+    parts = module.split(".")
+    layer = next((part for part in parts if part.isdigit()), "")
+    pattern = ".".join("{}" if part == layer else part for part in parts)
+    return f"{names[pattern].format(layer)}.{suffix}" if pattern in names else None
