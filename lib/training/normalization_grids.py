@@ -1,0 +1,126 @@
+"""The experiments of chapter 3: where to normalize, what by, and what holds attention's scores.
+
+All are small GPTs on Python's documentation, byte by byte: one or two hundred thousand parameters,
+a quarter of a million bytes, 10 to 20 seconds of one core a run.
+"""
+
+import copy
+
+import torch
+
+from lib.model import LanguageModel, ModelConfig
+from lib.model.inspection import layer_steps
+from lib.training.batches import Tokens, windows_in_order
+from lib.training.config import TrainingConfig
+from lib.training.evaluation import next_token_loss
+from lib.training.experiments import Row, Run
+
+SEEDS = (0, 1, 2)
+CONTEXT, BATCH = 64, 16  # tokens, sequences: 1,024 bytes to a step
+PLACEMENT_STEPS, WARMUP = 240, 60
+PLACEMENT_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+NORM_STEPS = 320
+NORM_RATES = (3e-3, 1e-2)
+NORMS = ("layernorm", "rmsnorm", "dynamic_tanh", "batchnorm")
+QK_RATES = (1e-2, 3e-2, 1e-1)
+
+
+def placement_grid() -> list[Run]:
+    """Post- and pre-norm with and without warmup, sandwich and output norm without; four rates."""
+    settings = [(place, warmup) for place in ("post", "pre") for warmup in (0, WARMUP)]
+    settings += [("sandwich", 0), ("output", 0)]
+    return [
+        Run(
+            labels=(("placement", place), ("warmup", warmup), ("learning rate", rate)),
+            model=_gpt(n_layers=4, d_model=48, norm_placement=place),
+            training=_training(PLACEMENT_STEPS, rate, warmup, seed, evaluations=2),
+            training_bytes=PLACEMENT_STEPS * BATCH * CONTEXT,
+        )
+        for place, warmup in settings
+        for rate in PLACEMENT_RATES
+        for seed in SEEDS
+    ]
+
+
+def norms_grid() -> list[Run]:
+    """LayerNorm, RMSNorm, Dynamic Tanh and BatchNorm in the same pre-norm model, two rates each."""
+    return [
+        Run(
+            labels=(("norm", norm), ("learning rate", rate)),
+            model=_gpt(n_layers=2, d_model=64, norm=norm),
+            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=8),
+            training_bytes=NORM_STEPS * BATCH * CONTEXT,
+        )
+        for norm in NORMS
+        for rate in NORM_RATES
+        for seed in SEEDS
+    ]
+
+
+def qk_norm_grid() -> list[Run]:
+    """With and without QK-norm at learning rates from high to much too high."""
+    return [
+        Run(
+            labels=(("qk norm", "with" if qk_norm else "without"), ("learning rate", rate)),
+            model=_gpt(n_layers=2, d_model=64, norm="rmsnorm", qk_norm=qk_norm),
+            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=16),
+            training_bytes=NORM_STEPS * BATCH * CONTEXT,
+        )
+        for qk_norm in (False, True)
+        for rate in QK_RATES
+        for seed in SEEDS
+    ]
+
+
+def loss_in_training_mode(model: LanguageModel, validation: Tokens) -> Row:
+    """The validation loss with every norm in training mode, on the batches that training has.
+
+    Only BatchNorm differs: it then uses the statistics of the batch, the text's future among them.
+    """
+    model = copy.deepcopy(model).train()  # BatchNorm would remember what it sees here
+    with torch.no_grad():
+        losses = [
+            next_token_loss(model, windows).item()
+            for windows in windows_in_order(validation, CONTEXT, BATCH, 512)
+        ]
+    return {"training_mode_loss": round(sum(losses) / len(losses), 5)}
+
+
+def attention_scores(model: LanguageModel, validation: Tokens) -> Row:
+    """The largest scaled attention score that a query may see, and the entropy of the weights."""
+    windows = next(iter(windows_in_order(validation, CONTEXT, BATCH)))
+    largest, entropies = [], []
+    for steps in layer_steps(model, windows[:, :-1]):
+        largest.append(steps.masked.max().item())
+        entropies.append(torch.special.entr(steps.weights).sum(dim=-1).mean().item())
+    return {
+        "largest_score": round(max(largest), 3),
+        "entropy": round(sum(entropies) / len(entropies), 4),
+    }
+
+
+GRIDS = {
+    "placement": (placement_grid, None),
+    "norms": (norms_grid, loss_in_training_mode),
+    "qk_norm": (qk_norm_grid, attention_scores),
+}
+
+
+def _gpt(**changes) -> ModelConfig:
+    """GPT-2's layers with rotary positions; heads are 16 wide, feed-forward layers 4 d_model."""
+    width = changes["d_model"]
+    sizes = dict(vocab_size=256, context_length=CONTEXT, n_heads=width // 16, d_ff=4 * width)
+    return ModelConfig.gpt2(positions="rope", **sizes, **changes)
+
+
+def _training(steps: int, rate: float, warmup: int, seed: int, evaluations: int) -> TrainingConfig:
+    return TrainingConfig(
+        steps=steps,
+        batch_size=BATCH,
+        context_length=CONTEXT,
+        learning_rate=rate,
+        warmup=warmup,
+        evaluate_every=steps // evaluations,
+        evaluation_sequences=256,
+        seed=seed,
+    )
