@@ -12,7 +12,8 @@ class TrainingConfig:
     """How to train. `batch_size` counts the sequences of one step over all processes.
 
     `accumulate` splits a step's sequences into that many parts, so that less memory is needed;
-    `checkpoint_activations` keeps only what enters each block and computes the rest a second time.
+    `checkpoint_activations` keeps only what enters each block and computes the rest a second time;
+    with `checkpoint_segments`, what enters each of so many groups of blocks.
     `evaluate_every` and `checkpoint_every` count steps; 0 means only at the end.
     `evaluation_sequences` limits an evaluation to so many sequences (None: all).
     For models with experts: `balance_loss` and `z_loss` weigh the auxiliary losses of each layer,
@@ -32,6 +33,7 @@ class TrainingConfig:
     accumulate: int = 1
     precision: str = "float32"
     checkpoint_activations: bool = False
+    checkpoint_segments: int | None = None
     evaluate_every: int = 0
     evaluation_sequences: int | None = None
     checkpoint_every: int = 0
@@ -48,6 +50,8 @@ class TrainingConfig:
         for name in (*at_least_0, "balance_loss", "z_loss", "bias_rate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)}")
+        if self.checkpoint_segments is not None and not self.checkpoint_activations:
+            raise ValueError("checkpoint_segments needs checkpoint_activations=True")
         if not self.max_gradient_norm > 0:
             raise ValueError(
                 f"max_gradient_norm must be above 0 (float('inf') never clips), "

@@ -99,7 +99,7 @@ def train(
     engine.train()
     with (
         _progress_bar(config, progress, processes) as bar,
-        recomputed_activations(model, config.checkpoint_activations),
+        recomputed_activations(model, config.checkpoint_activations, config.checkpoint_segments),
     ):
         for step in range(progress.step, config.steps):
             set_learning_rate(optimizer, rate(step))

@@ -98,7 +98,14 @@ def test_it_learns_and_reports(new_model, tokens):
     assert not model.training
 
 
-@pytest.mark.parametrize("changes", [{"accumulate": 4}, {"checkpoint_activations": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accumulate": 4},
+        {"checkpoint_activations": True},
+        {"checkpoint_activations": True, "checkpoint_segments": 2},
+    ],
+)
 def test_less_memory_same_losses(new_model, tokens, changes):
     plain = train(new_model(), tokens[0], CONFIG)
     spared = train(new_model(), tokens[0], TrainingConfig(**{**vars(CONFIG), **changes}))
