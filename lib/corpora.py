@@ -7,10 +7,12 @@ course. A classic corpus, Tiny Shakespeare, is a pinned download.
 """
 
 import ast
+import operator
 import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 
 from lib.downloads import download
 
@@ -79,6 +81,56 @@ def _docstrings(file: Path) -> Iterator[str]:
         text = ast.get_docstring(node) if isinstance(node, kinds) else None
         if text and len(text) >= SHORTEST_DOCSTRING:
             yield text
+
+
+@lru_cache(maxsize=4)
+def code(n_bytes: int = 300_000) -> str:
+    """About `n_bytes` of Python: its own library, without docstrings and comments.
+
+    Raises ValueError if `n_bytes` is not positive or more than there is.
+    """
+    if n_bytes <= 0:
+        raise ValueError(f"n_bytes must be positive, got {n_bytes}")
+    parts, size = [], 0
+    for file in _python_files(Path(sysconfig.get_path("stdlib"))):
+        parts.append(_without_docstrings(file))
+        size += len(parts[-1].encode()) + 2
+        if size >= n_bytes:
+            return "\n\n".join(parts).encode()[:n_bytes].decode(errors="ignore")
+    raise ValueError(
+        f"this Python installation holds {size:,} bytes of code, asked for {n_bytes:,}"
+    )
+
+
+def _without_docstrings(file: Path) -> str:
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):  # not ours to mend: skip it
+        return ""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            first = body[0].value
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def arithmetic(n_bytes: int = 300_000, seed: int = 0) -> str:
+    """`n_bytes` of sums, differences and products, one to a line: `61 * 305 = 18605`.
+
+    Raises ValueError if `n_bytes` is not positive.
+    """
+    if n_bytes <= 0:
+        raise ValueError(f"n_bytes must be positive, got {n_bytes}")
+    random, lines, size = Random(seed), [], 0
+    operations = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+    while size < n_bytes:
+        a, b = (random.randrange(10 ** random.randint(1, 4)) for _ in range(2))
+        sign = random.choice("+-*")
+        lines.append(f"{a} {sign} {b} = {operations[sign](a, b)}\n")
+        size += len(lines[-1])
+    return "".join(lines)[:n_bytes]
 
 
 def tiny_shakespeare() -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lib.training.experiments import Measure, Run, run_grid
+from lib.training.feedforward_grids import experts_grid, feedforward_grid, routing_measures
 from lib.training.grids import GRIDS
 from lib.training.normalization_grids import GRIDS as NORMALIZATION_GRIDS
 from lib.training.scaling_grids import exact_matches, pilot_grid, repeated_grid, size_grid
@@ -27,6 +28,8 @@ def of_grid(grid: Callable[[], list[Run]], measure: Measure | None = None) -> Ex
 
 EXPERIMENTS: dict[str, Experiment] = {
     **{name: of_grid(*grid) for name, grid in NORMALIZATION_GRIDS.items()},  # chapter 3
+    "feedforward": of_grid(feedforward_grid),  # chapter 4
+    "experts": of_grid(experts_grid, routing_measures),
     **{name: of_grid(grid) for name, grid in GRIDS.items()},  # chapter 5
     "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9, in this order
     "scaling": of_grid(size_grid, exact_matches),

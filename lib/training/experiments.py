@@ -27,6 +27,7 @@ from lib.training.batches import Tokens, split
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
 from lib.training.loop import train
+from lib.training.mixture import mixture
 from lib.training.tokens import byte_tokens
 
 Row = dict[str, str | int | float]
@@ -35,12 +36,13 @@ Measure = Callable[[LanguageModel, Tokens], Row]  # further columns from model a
 
 @dataclass(frozen=True)
 class Run:
-    """One run: `labels` say what varies, `training_bytes` how much text it learns from."""
+    """One run: `labels` say what varies, `training_bytes` how much of which text it learns from."""
 
     labels: tuple[tuple[str, str | int | float], ...]
     model: ModelConfig
     training: TrainingConfig
     training_bytes: int
+    text: str = "english"
 
     @property
     def key(self) -> str:
@@ -56,14 +58,18 @@ def _settings(config) -> dict:
     return {k: _settings(v) if is_dataclass(v) else v for k, v in changed.items()}
 
 
+# Training and validation bytes by the name of a text.
+TEXTS = {"english": lambda: split(byte_tokens(english())), "mixture": mixture}
+
+
 def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
-    """Train one model on Python's documentation, byte by byte; a row for each evaluation.
+    """Train one model on a text (Python's documentation), byte by byte; a row for each evaluation.
 
     Both losses are without dropout, in nats per byte: `training_loss` on text the model learns
     from, `validation_loss` on text it never sees. `measure` adds columns of its own.
     """
     torch.set_num_threads(1)  # small models gain nothing from two; two runs at a time do
-    tokens, validation = split(byte_tokens(english()))
+    tokens, validation = TEXTS[run.text]()
     if run.training_bytes > len(tokens):
         raise ValueError(f"training_bytes must be at most {len(tokens)}, got {run.training_bytes}")
     tokens = tokens[: run.training_bytes]
