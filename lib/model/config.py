@@ -24,6 +24,7 @@ class ModelConfig:
     is how many positions a query sees, itself among them: one number for all layers, or one for
     each (None: all positions); `window_sinks` first tokens stay visible. `learned_sinks` gives each
     head a logit that takes attention and returns nothing; `attention_softcap` bounds the scores.
+    `learned_positions` adds a learned vector for each position beside what `positions` does.
     `norm_placement` says where each sublayer is normalized: its input (pre), the sum (post), input
     and output (sandwich), or output. `norm_unit_offset` and `norm_cast` are those of RMSNorm.
     `qk_norm` normalizes each head's queries and keys, with `qk_norm_all_heads` all heads at once.
@@ -43,6 +44,7 @@ class ModelConfig:
     n_kv_heads: int | None = None
     d_head: int | None = None
     positions: Positions = "rope"
+    learned_positions: bool = False
     rope_base: float = 10_000.0
     rope_scaling: Scaling | None = None
     window_rope_base: float | None = None

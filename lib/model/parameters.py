@@ -64,7 +64,7 @@ def parameters_by_part(config: ModelConfig, *, active: bool = False) -> dict[str
     experts only those that one token uses.
     """
     table = config.vocab_size * config.d_model
-    learned = config.positions == "learned"
+    learned = config.positions == "learned" or config.learned_positions
     sparse = sum(config.has_experts(layer) for layer in range(config.n_layers))
     feedforward = (config.n_layers - sparse) * feedforward_parameters(config)
     if sparse:

@@ -43,7 +43,7 @@ def make_positions(config: ModelConfig) -> nn.Module | None:
 
     Learned vectors, one for each position, are those of Radford et al. (2018).
     """
-    if config.positions == "learned":
+    if config.positions == "learned" or config.learned_positions:
         return nn.Embedding(config.context_length, config.d_model)
     return SinusoidalPositions(config.d_model) if config.positions == "sinusoidal" else None
 

@@ -1,0 +1,197 @@
+"""GRPO: reinforcement learning from a verifier, with the group itself as the baseline.
+
+For each problem the model draws a group of responses. A response is better or worse than its group,
+and the probabilities of its tokens are raised or lowered by as much. No model of values is needed.
+Source: Shao et al. (2024), DeepSeekMath, section 4.1; its critique is Liu et al. (2025), Dr. GRPO.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lib.model import LanguageModel
+from lib.reasoning.rollouts import Rollouts, response_log_p, sample
+from lib.reasoning.task import decode, encode
+
+Reward = Callable[[Any, list[str]], float]  # (problem, words of the response)
+NO_SIGNAL = 0.01  # an advantage below this is rounding
+
+
+@dataclass(frozen=True)
+class GRPOConfig:
+    """The settings of the published method, and the options that its critics propose.
+
+    `normalize_deviation`: divide advantages by the group's standard deviation (Dr. GRPO: False).
+    `normalize_length`: a response's loss is its mean over tokens ("response", as published), its
+    sum over a constant ("constant", Dr. GRPO), or all tokens of a batch count alike ("token").
+    `updates`: steps on each batch of rollouts; from the second on, `clip` matters.
+    """
+
+    steps: int
+    problems: int = 32  # in a batch
+    group: int = 8  # responses to each
+    learning_rate: float = 1e-3
+    temperature: float | int = 1.0
+    length: int | None = None  # of prompt and response; None: the model's context
+    updates: int = 1
+    clip: float = 0.2
+    kl_weight: float | int = 0.0
+    normalize_deviation: bool = True
+    normalize_length: Literal["response", "constant", "token"] = "response"
+    max_gradient_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, least in (("steps", 1), ("problems", 1), ("group", 2), ("updates", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.clip < 1:
+            raise ValueError(f"clip must be in (0, 1), got {self.clip}")
+        if self.normalize_length not in ("response", "constant", "token"):
+            raise ValueError(
+                "normalize_length must be response, constant or token, "
+                f"got {self.normalize_length!r}"
+            )
+
+
+def group_advantages(
+    rewards: Float[Tensor, "P G"], normalize_deviation: bool = True
+) -> Float[Tensor, "P G"]:
+    """How much better each response is than its group: (r - mean) / std; without std in Dr. GRPO.
+
+    The paper does not say which std; this is the one that divides by G. In a group of equal rewards
+    all advantages are 0: nothing to learn. Source: Shao et al. (2024), section 4.1.2.
+    """
+    centered = rewards - rewards.mean(dim=1, keepdim=True)
+    if not normalize_deviation:
+        return centered
+    return centered / (rewards.std(dim=1, keepdim=True, correction=0) + 1e-4)
+
+
+def clipped_objective(
+    log_p: Float[Tensor, "B T"],
+    old_log_p: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B"],
+    clip: float = 0.2,
+) -> Float[Tensor, "B T"]:
+    """min(ratio A, clip(ratio, 1 - clip, 1 + clip) A) for each token; ratio = p / p_old.
+
+    Once the ratio has moved by `clip` in the direction that A asks for, the gradient is 0.
+    Source: Schulman et al. (2017), PPO, equation 7.
+    """
+    ratio = (log_p - old_log_p).exp()
+    advantage = advantages[:, None]
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+
+
+def kl_estimate(
+    log_p: Float[Tensor, "B T"], reference_log_p: Float[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """q/p - ln(q/p) - 1 for each token, q the reference: never negative, its mean is KL(p, q).
+
+    Source: Shao et al. (2024), equation 4; Schulman (2020), "Approximating KL divergence", k3.
+    """
+    log_ratio = reference_log_p - log_p
+    return log_ratio.exp() - log_ratio - 1
+
+
+def grpo_loss(
+    log_p: Float[Tensor, "B T"],
+    old_log_p: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B"],
+    drawn: Bool[Tensor, "B T"],
+    config: GRPOConfig,
+    reference_log_p: Float[Tensor, "B T"] | None = None,
+    n_responses: int | None = None,
+    constant: int = 1,
+) -> Float[Tensor, ""]:
+    """Minus the objective of `n_responses` responses (default: all rows; others had no advantage).
+
+    `constant` is what "constant" divides by: the greatest length of a response.
+    Source: Shao et al. (2024), equation 3; Liu et al. (2025), section 3.2; Yu et al. (2025), DAPO,
+    equation 12, for "token".
+    """
+    objective = clipped_objective(log_p, old_log_p, advantages, config.clip)
+    if reference_log_p is not None:
+        objective = objective - config.kl_weight * kl_estimate(log_p, reference_log_p)
+    objective = torch.where(drawn, objective, 0.0)
+    n_responses = n_responses or len(drawn)
+    if config.normalize_length == "token":
+        return -objective.sum() / drawn.sum()
+    lengths = drawn.sum(dim=1) if config.normalize_length == "response" else constant
+    return -(objective.sum(dim=1) / lengths).sum() / n_responses
+
+
+def grpo(
+    model: LanguageModel,
+    draw: Callable[[int, int], Sequence[Any]],
+    reward: Reward,
+    config: GRPOConfig,
+    on_step: Callable[[dict, list[Any], list[list[str]]], object] | None = None,
+    reference: LanguageModel | None = None,
+) -> list[dict]:
+    """Train `model` in place; return what each step measured before its update.
+
+    `draw(n, step)` gives problems, which have a `prompt` of words; `reward(problem, words)` judges a
+    response. `on_step(row, problems, responses)` is called after each step. A `reference` model is
+    needed with a `kl_weight`. Raises ValueError without it.
+    """
+    if config.kl_weight and reference is None:
+        raise ValueError("kl_weight needs a reference model to stay near: pass reference=")
+    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
+    generator = torch.Generator().manual_seed(config.seed)
+    history = []
+    for step in range(config.steps):
+        problems = [p for p in draw(config.problems, step) for _ in range(config.group)]
+        prompts = [encode(problem.prompt) for problem in problems]
+        rollouts = sample(model, prompts, config.length, config.temperature, generator)
+        responses = [decode(ids) for ids in rollouts.responses()]
+        rewards = torch.tensor([reward(p, r) for p, r in zip(problems, responses, strict=True)])
+        advantages = group_advantages(
+            rewards.float().view(-1, config.group), config.normalize_deviation
+        ).flatten()
+        row = {"step": step, "reward": rewards.float().mean().item()}
+        row["signal"] = update(model, optimizer, rollouts, advantages, config, reference)
+        history.append(row)
+        if on_step is not None:
+            on_step(row, problems, responses)
+    return history
+
+
+def update(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rollouts: Rollouts,
+    advantages: Float[Tensor, "B"],
+    config: GRPOConfig,
+    reference: nn.Module | None = None,
+) -> float:
+    """`config.updates` steps on one batch; returns the share of responses that have an advantage.
+
+    The others add nothing to the objective, unless there is a KL term: they are left out.
+    """
+    signal = advantages.abs() > NO_SIGNAL
+    used = torch.ones_like(signal) if config.kl_weight else signal
+    if not used.any():
+        return 0.0
+    batch, n_responses = rollouts.rows(used), len(advantages)
+    length = config.length or model.config.context_length
+    reference_log_p = None
+    if config.kl_weight:
+        with torch.no_grad():
+            reference_log_p = response_log_p(reference, batch, config.temperature)
+    for _ in range(config.updates):
+        log_p = response_log_p(model, batch, config.temperature)
+        loss = grpo_loss(
+            log_p, batch.log_p, advantages[used], batch.drawn, config, reference_log_p,
+            n_responses, length,
+        )  # fmt: skip
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
+        optimizer.step()
+    return signal.float().mean().item()

@@ -1,0 +1,122 @@
+"""Rollouts: many responses drawn at once, with a KV cache.
+
+Prompts of several lengths go through the model side by side: while a row is still within its
+prompt, its next token is given rather than drawn. So all rows stand at the same position, without
+padding; and rows that have ended are dropped from the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lib.model import KVCache, LanguageModel
+from lib.reasoning.task import END_ID, PAD_ID
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Prompts and what the model said. After a row's end there is padding."""
+
+    ids: Int[Tensor, "B T"]
+    drawn: Bool[Tensor, "B T"]  # True at tokens that the model drew, the end among them
+    log_p: Float[Tensor, "B T"]  # log-probability of each drawn token when it was drawn, else 0
+
+    def responses(self) -> list[list[int]]:
+        """The drawn ids of each row."""
+        return [row[mask].tolist() for row, mask in zip(self.ids, self.drawn, strict=True)]
+
+    def rows(self, kept: Bool[Tensor, "B"] | Int[Tensor, "N"]) -> "Rollouts":
+        """Some of the rows, cut to their greatest length."""
+        drawn = self.drawn[kept]
+        end = int(drawn.any(0).nonzero().max()) + 1 if drawn.any() else 1
+        return Rollouts(self.ids[kept][:, :end], drawn[:, :end], self.log_p[kept][:, :end])
+
+
+@torch.no_grad()
+def sample(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    length: int | None = None,
+    temperature: float | int = 1.0,
+    generator: torch.Generator | None = None,
+    end_id: int = END_ID,
+) -> Rollouts:
+    """Draw one response to each prompt until it ends or prompt and response have `length` tokens.
+
+    `temperature` 0 takes the likeliest token. The log-probabilities are those of the distribution
+    that was drawn from. Raises ValueError for an empty prompt or one that leaves no room.
+    """
+    length = length or model.config.context_length
+    sizes = [len(prompt) for prompt in prompts]
+    if not sizes or min(sizes) < 1 or max(sizes) >= length:
+        raise ValueError(
+            f"prompts must have 1 .. {length - 1} tokens, got {min(sizes, default=0)} .. "
+            f"{max(sizes, default=0)}"
+        )
+    if temperature < 0:
+        raise ValueError(f"temperature must be 0 or above, got {temperature}")
+    ids = torch.full((len(prompts), length), PAD_ID)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = torch.tensor(prompt)
+    drawn, log_p = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape)
+    live, n_prompt = torch.arange(len(prompts)), torch.tensor(sizes)
+    cache = KVCache(model.config, len(prompts), length)
+    shown = min(sizes)  # the first pass reads what is prompt in all rows
+    chunk = ids[:, :shown]
+    for position in range(shown, length):
+        hidden = model.hidden(chunk, cache=cache)[:, -1]
+        token, chosen = _draw(model.unembed(hidden), temperature, generator)
+        free = n_prompt[live] <= position
+        token = torch.where(free, token, ids[live, position])
+        ids[live, position], drawn[live, position] = token, free
+        log_p[live, position] = torch.where(free, chosen, 0.0)
+        going = ~(free & (token == end_id))
+        if not going.all():
+            live, token = live[going], token[going]
+            if not len(live):
+                break
+            keep_rows(cache, going)
+        chunk = token[:, None]
+    end = int(drawn.any(0).nonzero().max()) + 1
+    return Rollouts(ids[:, :end].clone(), drawn[:, :end].clone(), log_p[:, :end].clone())
+
+
+def _draw(
+    logits: Float[Tensor, "B V"], temperature: float | int, generator: torch.Generator | None
+) -> tuple[Int[Tensor, "B"], Float[Tensor, "B"]]:
+    """A token for each row and its log-probability."""
+    if temperature == 0:
+        log_p = logits.log_softmax(dim=-1)
+        token = log_p.argmax(dim=-1)
+    else:
+        log_p = (logits / temperature).log_softmax(dim=-1)
+        token = torch.multinomial(log_p.exp(), 1, generator=generator)[:, 0]
+    return token, log_p.gather(1, token[:, None])[:, 0]
+
+
+def keep_rows(cache: KVCache, rows: Bool[Tensor, "B"]) -> None:
+    """Drop the other rows from a cache without a window."""
+    cache.keys = [_kept(key, rows, cache.length) for key in cache.keys]
+    cache.values = [_kept(value, rows, cache.length) for value in cache.values]
+
+
+def _kept(stored: Tensor, rows: Tensor, used: int) -> Tensor:
+    kept = stored.new_empty((int(rows.sum()), *stored.shape[1:]))
+    kept[:, :, :used] = stored[rows, :, :used]
+    return kept
+
+
+def response_log_p(
+    model: nn.Module, rollouts: Rollouts, temperature: float | int = 1.0
+) -> Float[Tensor, "B T"]:
+    """Log-probability of each drawn token under the model, 0 elsewhere; with gradients.
+
+    Padding is at the end of a row, where a causal model's earlier positions cannot see it.
+    """
+    logits = model(rollouts.ids[:, :-1]) / temperature
+    log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
+    log_p = nn.functional.pad(log_p, (1, 0))
+    return torch.where(rollouts.drawn, log_p, 0.0)
