@@ -1,8 +1,10 @@
 """How long a widget takes in the kernel from the reader's move to the new picture."""
 
 from lib.pretrained import load_pretrained
+from lib.widgets.compute_optimal import compute_optimal_explorer
 from lib.widgets.driving import measure_latency
 from lib.widgets.explorer import Explorer
+from lib.widgets.power_law import power_law_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.measure import Row
@@ -17,6 +19,8 @@ WIDGETS = [
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
     ("sampling widget on SmolLM2, one move", sampling),
+    ("power-law widget, one move", power_law_explorer),
+    ("compute-optimal widget, one move", compute_optimal_explorer),
 ]
 
 
