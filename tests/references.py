@@ -74,6 +74,17 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
                 "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
             },
         )
+    elif kind == "mixtral":
+        config = transformers.MixtralConfig(**SMALL, num_local_experts=4)
+    elif kind == "qwen3-moe":  # the middle layer is dense
+        config = transformers.Qwen3MoeConfig(
+            **SMALL,
+            head_dim=16,
+            num_experts=6,
+            num_experts_per_tok=3,
+            moe_intermediate_size=20,
+            mlp_only_layers=[1],
+        )
     elif kind == "olmo2":
         config = transformers.Olmo2Config(**SMALL)
     else:

@@ -81,3 +81,29 @@ def test_tiny_shakespeare_without_a_network(monkeypatch, tmp_path):
     with pytest.raises(DownloadError, match=r"could not download http://127\.0\.0\.1:9"):
         corpora.tiny_shakespeare()
     assert not list((tmp_path / "nlp-to-lms").glob("*.txt"))
+
+
+def test_code_is_python_without_docstrings():
+    import ast
+
+    text = corpora.code(60_000)
+    assert 59_990 <= len(text.encode()) <= 60_000
+    tree = ast.parse(text[: text.rindex("\ndef ")])  # the last function may be cut
+    assert not any(
+        ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    )
+
+
+def test_arithmetic_is_right():
+    lines = corpora.arithmetic(2_000, seed=3).splitlines()[:-1]
+    assert len(lines) > 80
+    for line in lines:
+        question, answer = line.split(" = ")
+        assert eval(question) == int(answer)
+    assert corpora.arithmetic(2_000, seed=3) != corpora.arithmetic(2_000, seed=4)
+
+
+@pytest.mark.parametrize("make", [corpora.code, corpora.arithmetic])
+def test_sizes_below_1_are_named(make):
+    with pytest.raises(ValueError, match="n_bytes must be positive, got 0"):
+        make(0)

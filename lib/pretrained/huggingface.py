@@ -1,4 +1,4 @@
-"""Read models from a folder in Hugging Face format: GPT-2, Llama, Mistral, Qwen3, Gemma 3, OLMo 2.
+"""Read models from a folder in Hugging Face format: GPT-2, Llama, Mixtral, Qwen3, Gemma 3 and more.
 
 A folder holds config.json, one or more .safetensors files and tokenizer.json. How config.json is
 read is in lib.pretrained.settings, what the tensors are called in lib.pretrained.tensor_names.

@@ -6,14 +6,16 @@ ignored gives a model that is silently wrong.
 
 from lib.model import ModelConfig
 from lib.model.rope_scaling import LinearScaling, RopeScaling, Scaling, YarnScaling
+from lib.model.routing import RouterConfig
 
 # Settings that do not change the logits of a forward pass in evaluation mode.
 HARMLESS = frozenset(
     """
     _name_or_path architectures attention_dropout attn_pdrop bos_token_id chunk_size_feed_forward
     dtype embd_pdrop eos_token_id id2label initializer_range is_encoder_decoder is_llama_config
-    label2id max_window_layers model_type n_ctx output_attentions output_hidden_states pad_token_id
-    pretraining_tp problem_type resid_pdrop return_dict summary_activation summary_first_dropout
+    label2id max_window_layers model_type n_ctx output_attentions output_hidden_states
+    output_router_logits pad_token_id pretraining_tp problem_type resid_pdrop return_dict
+    router_aux_loss_coef router_jitter_noise summary_activation summary_first_dropout
     summary_proj_to_labels summary_type summary_use_proj task_specific_params torch_dtype
     transformers.js_config transformers_version use_cache
     """.split()  # noqa: SIM905
@@ -30,7 +32,7 @@ FIXED = {
     "use_bidirectional_attention": False,
     "use_sliding_window": False,
 }
-WINDOWED = ("mistral", "qwen3", "gemma3_text")  # kinds that may have windows
+WINDOWED = ("mistral", "mixtral", "qwen3", "gemma3_text")  # kinds that may have windows
 _SLIDING = "sliding_attention"
 ACTIVATION_NAMES = {
     "gelu": "gelu",
@@ -51,6 +53,7 @@ def read_config(settings: dict) -> ModelConfig:
     readers = {"gpt2": _gpt2_config, "llama": _llama_config}
     readers |= {"mistral": _mistral_config, "qwen3": _qwen3_config}
     readers |= {"gemma3_text": _gemma3_config, "olmo2": _olmo2_config}
+    readers |= {"mixtral": _mixtral_config, "qwen3_moe": _qwen3_moe_config}
     if kind not in readers:
         raise ValueError(f"model_type must be one of {', '.join(readers)}, got {kind!r}")
     left = {key: value for key, value in settings.items() if key not in HARMLESS}
@@ -123,6 +126,33 @@ def _qwen3_config(left: dict) -> ModelConfig:
         raise ValueError("layer_types names sliding_attention, but use_sliding_window is not set")
     left.setdefault("head_dim", 128)
     return _llama_config(left).replace(qk_norm=True, window=windows)
+
+
+def _mixtral_config(left: dict) -> ModelConfig:
+    experts = dict(
+        n_experts=left.pop("num_local_experts", 8),
+        n_active_experts=left.pop("num_experts_per_tok", 2),
+    )
+    left.setdefault("rms_norm_eps", 1e-5)
+    if "rope_parameters" not in left:
+        left.setdefault("rope_theta", 1_000_000.0)
+    return _mistral_config(left).replace(**experts)
+
+
+def _qwen3_moe_config(left: dict) -> ModelConfig:
+    n_layers, step = left["num_hidden_layers"], left.pop("decoder_sparse_step", 1)
+    dense = set(left.pop("mlp_only_layers", None) or [])
+    dense |= {layer for layer in range(n_layers) if (layer + 1) % step}
+    n_experts = left.pop("num_local_experts", 128)
+    experts = dict(
+        n_experts=left.pop("num_experts", n_experts),
+        n_active_experts=left.pop("num_experts_per_tok", 8),
+        d_expert=left.pop("moe_intermediate_size", 768),
+        dense_layers=tuple(sorted(dense)),
+        router=RouterConfig(normalize=left.pop("norm_topk_prob", False)),
+    )
+    left.setdefault("num_key_value_heads", 4)
+    return _llama_config(left).replace(qk_norm=True, **experts)
 
 
 def _gemma3_config(left: dict) -> ModelConfig:

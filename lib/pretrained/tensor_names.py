@@ -1,6 +1,6 @@
 """Names of tensors in Hugging Face's files and in ours, for each kind of model."""
 
-# Theirs and ours; {} is the number of the layer.
+# Theirs and ours; {} is the number of the layer, a second {} that of the expert.
 LLAMA_NAMES = {
     "model.embed_tokens": "embedding",
     "model.norm": "final_norm",
@@ -41,6 +41,18 @@ OLMO2_NAMES = {
     for theirs, ours in GEMMA3_NAMES.items()
     if not ours.endswith((".attention_norm", ".feedforward_norm"))
 }
+MIXTRAL_NAMES = LLAMA_NAMES | {
+    "model.layers.{}.block_sparse_moe.gate": "blocks.{}.feedforward.router",
+    "model.layers.{}.block_sparse_moe.experts.{}.w1": "blocks.{}.feedforward.experts.{}.gate",
+    "model.layers.{}.block_sparse_moe.experts.{}.w2": "blocks.{}.feedforward.experts.{}.down",
+    "model.layers.{}.block_sparse_moe.experts.{}.w3": "blocks.{}.feedforward.experts.{}.up",
+}
+QWEN3_MOE_NAMES = LLAMA_NAMES | {
+    "model.layers.{}.mlp.gate": "blocks.{}.feedforward.router",
+    "model.layers.{}.mlp.experts.{}.gate_proj": "blocks.{}.feedforward.experts.{}.gate",
+    "model.layers.{}.mlp.experts.{}.up_proj": "blocks.{}.feedforward.experts.{}.up",
+    "model.layers.{}.mlp.experts.{}.down_proj": "blocks.{}.feedforward.experts.{}.down",
+}
 NAMES = {
     "gpt2": GPT2_NAMES,
     "llama": LLAMA_NAMES,
@@ -48,6 +60,8 @@ NAMES = {
     "qwen3": LLAMA_NAMES,
     "gemma3_text": GEMMA3_NAMES,
     "olmo2": OLMO2_NAMES,
+    "mixtral": MIXTRAL_NAMES,
+    "qwen3_moe": QWEN3_MOE_NAMES,
 }
 # Buffers that old checkpoints carry: masks and tables, not weights.
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
@@ -58,6 +72,6 @@ def our_name(name: str, kind: str) -> str | None:
     names = NAMES[kind]
     module, _, suffix = name.removeprefix("transformer.").rpartition(".")
     parts = module.split(".")
-    layer = next((part for part in parts if part.isdigit()), "")
-    pattern = ".".join("{}" if part == layer else part for part in parts)
-    return f"{names[pattern].format(layer)}.{suffix}" if pattern in names else None
+    numbers = [part for part in parts if part.isdigit()]
+    pattern = ".".join("{}" if part.isdigit() else part for part in parts)
+    return f"{names[pattern].format(*numbers)}.{suffix}" if pattern in names else None

@@ -7,11 +7,14 @@ from references import save_small_model, small_model
 from safetensors.torch import load_file, save_file
 
 from lib.model import KVCache
+from lib.model.balancing import load_balancing_loss, pool
+from lib.model.experts import recorded_routing
 from lib.pretrained import load_folder, load_pretrained
 from lib.pretrained.huggingface import read_config
 
 KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
 KINDS += ["mistral", "qwen3", "qwen3-windows", "gemma3", "gemma3-full", "olmo2"]
+KINDS += ["mixtral", "qwen3-moe"]
 
 ODD_ROPE = {
     "full_attention": {"rope_theta": 5.0},
@@ -29,7 +32,9 @@ def pair(request, tmp_path_factory):
 
 
 @pytest.mark.parity(
-    "logits of small GPT-2, Llama, Mistral, Qwen3, Gemma 3, OLMo 2", "transformers", "1e-5"
+    "logits of small GPT-2, Llama, Mistral, Qwen3, Gemma 3, OLMo 2, Mixtral, Qwen3-MoE",
+    "transformers",
+    "1e-5",
 )
 def test_logits_equal_transformers(pair):
     reference, model = pair
@@ -208,3 +213,24 @@ def test_unknown_name(name, tmp_path, monkeypatch):
     else:
         with pytest.raises(ValueError, match="unknown model"):
             load_pretrained(name)
+
+
+@pytest.mark.parity("auxiliary loss of a small Mixtral and Qwen3-MoE model", "transformers", "1e-5")
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3-moe"])
+def test_balancing_loss_of_a_model_equals_transformers(kind, tmp_path):
+    reference = save_small_model(kind, tmp_path)
+    model, _ = load_folder(tmp_path)
+    ids = torch.randint(97, (2, 30))
+    with torch.inference_mode(), recorded_routing(model) as routings:
+        model(ids)
+        expected = reference(ids, output_router_logits=True).aux_loss
+    torch.testing.assert_close(load_balancing_loss(pool(routings)), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sparse_steps_of_qwen3_moe_are_read():
+    settings = small_model("qwen3-moe").config.to_dict()
+    assert read_config(settings).dense_layers == (1,)
+    settings |= {"decoder_sparse_step": 2, "mlp_only_layers": [], "num_experts": 5}
+    config = read_config(settings)
+    assert (config.dense_layers, config.n_experts, config.d_expert) == ((0, 2), 5, 20)
+    assert not config.router.normalize
