@@ -81,7 +81,7 @@ def loss_in_training_mode(model: LanguageModel, validation: Tokens) -> Row:
     with torch.no_grad():
         losses = [
             next_token_loss(model, windows).item()
-            for windows in windows_in_order(validation, CONTEXT, BATCH, 512)
+            for windows in windows_in_order(validation, CONTEXT, BATCH, 256)
         ]
     return {"training_mode_loss": round(sum(losses) / len(losses), 5)}
 
