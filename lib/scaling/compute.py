@@ -7,6 +7,7 @@
 * `roofline`: latency and throughput, which limit holds, and utilization
 * `quantization`: weights in 8 and 4 bits
 * `observed`: what torch's own counter and hooks say
+* `peaks`: the peak memory of a training step, predicted and measured
 """
 
 from lib.scaling.counts import (
@@ -52,6 +53,18 @@ from lib.scaling.observed import (
     observed_flops,
     shapes_only,
 )
+from lib.scaling.peaks import (
+    measured_peak_bytes,
+    training_peak_bytes,
+)
+from lib.scaling.quantization import (
+    Int8Linear,
+    bits_per_weight,
+    dequantize,
+    quantize,
+    round_weights,
+    use_int8,
+)
 from lib.scaling.roofline import (
     Step,
     attainable_flops,
@@ -69,16 +82,19 @@ __all__ = [
     "DEVICES",
     "LEAVES_OUT",
     "Device",
+    "Int8Linear",
     "Step",
     "activation_bytes",
     "attainable_flops",
     "backward_flops",
+    "bits_per_weight",
     "block_activation_numbers",
     "block_matrix_parameters",
     "checkpointed_activation_bytes",
     "chinchilla_forward",
     "crossover_batch",
     "decode_step",
+    "dequantize",
     "end_activation_bytes",
     "forward_flops",
     "forward_flops_by_part",
@@ -89,6 +105,7 @@ __all__ = [
     "latent_cache_bytes",
     "measured_bandwidth",
     "measured_flops",
+    "measured_peak_bytes",
     "mfu",
     "non_embedding_parameters",
     "observed_activation_bytes",
@@ -97,14 +114,18 @@ __all__ = [
     "parameters",
     "parameters_by_part",
     "prefill_step",
+    "quantize",
     "recomputation_flops",
+    "round_weights",
     "seconds",
     "serving_bytes",
     "shapes_only",
     "this_machine",
     "time_ratio",
     "training_flops_per_token",
+    "training_peak_bytes",
     "training_state_bytes",
+    "use_int8",
     "visible_pairs",
     "weights_read",
 ]

@@ -18,9 +18,9 @@ class Device:
     """Peak FLOP/s of dense 16-bit products, bytes/s to and from memory, bytes of memory."""
 
     name: str
-    flops: float
-    bandwidth: float
-    memory: float
+    flops: float | int
+    bandwidth: float | int
+    memory: float | int
     source: str
 
     def __post_init__(self):

@@ -18,8 +18,8 @@ from lib.scaling.memory import kv_cache_bytes
 class Step:
     """A step on a device: what it computes and moves, and the time that each of the two takes."""
 
-    flops: float
-    bytes: float
+    flops: float | int
+    bytes: float | int
     tokens: int
     device: Device
 
@@ -54,7 +54,7 @@ class Step:
         return "compute" if self.compute_seconds >= self.memory_seconds else "memory"
 
 
-def attainable_flops(intensity: float, device: Device) -> float:
+def attainable_flops(intensity: float | int, device: Device) -> float:
     """The roofline: min(peak, intensity x bandwidth), in FLOP/s."""
     if not intensity > 0:
         raise ValueError(f"intensity must be above 0, got {intensity}")
@@ -94,9 +94,10 @@ def decode_step(
     Moves all weights once and every sequence's keys and values; activations are left out, a few
     numbers beside millions. Raises ValueError for batch or context below 1.
     """
+    flops = forward_flops(config, 1, batch, past=context)
     moved = weight_bytes * weights_read(config, batch)
     moved += kv_cache_bytes(config, context, batch, cache_bytes)
-    return Step(forward_flops(config, 1, batch, past=context), moved, batch, device)
+    return Step(flops, moved, batch, device)
 
 
 def prefill_step(
@@ -111,9 +112,9 @@ def prefill_step(
 
     Counts the logits of every position, and causal attention. Activations are left out.
     """
+    flops = forward_flops(config, positions, batch, causal=True)
     moved = weight_bytes * weights_read(config, batch * positions)
     moved += kv_cache_bytes(config, positions, batch, cache_bytes)
-    flops = forward_flops(config, positions, batch, causal=True)
     return Step(flops, moved, batch * positions, device)
 
 
@@ -136,7 +137,7 @@ def crossover_batch(
     weight_bytes: float | int = 2,
     cache_bytes: float | int = 2,
     most: int = 2**16,
-) -> float:
+) -> float | int:
     """The smallest batch at which decoding is bound by compute; infinite if none up to `most` is.
 
     For weights alone it is about peak / bandwidth x bytes / 2. A sequence's own keys and values
@@ -159,7 +160,7 @@ def crossover_batch(
 # Utilization of a training run
 
 
-def mfu(flops_per_token: float, tokens_per_second: float, peak: float) -> float:
+def mfu(flops_per_token: float | int, tokens_per_second: float | int, peak: float | int) -> float:
     """Model FLOPs utilization: the FLOP/s that the model needs over the peak of the hardware.
 
     `flops_per_token` counts forward and backward once, however the program computes them.
@@ -172,7 +173,10 @@ def mfu(flops_per_token: float, tokens_per_second: float, peak: float) -> float:
 
 
 def hfu(
-    flops_per_token: float, recomputed_per_token: float, tokens_per_second: float, peak: float
+    flops_per_token: float | int,
+    recomputed_per_token: float | int,
+    tokens_per_second: float | int,
+    peak: float,
 ) -> float:
     """Hardware FLOPs utilization: the same with what is computed a second time.
 

@@ -1,0 +1,88 @@
+"""Weights in fewer bits: integers and a scale for each row or group, rounded to the nearest."""
+
+import torch
+from jaxtyping import Float, Int8
+from torch import Tensor, nn
+
+from lib.model import LanguageModel
+
+
+def quantize(
+    weight: Float[Tensor, "out in"], bits: int = 8, group: int | None = None
+) -> tuple[Int8[Tensor, "out in"], Float[Tensor, "out groups"]]:
+    """Integers q and scales s with weight about q s, |q| <= 2^(bits - 1) - 1.
+
+    One scale for each row, or for each `group` neighbors in a row: its largest weight gets the
+    largest integer. Symmetric, rounded to nearest: the simplest scheme, which needs no data.
+    Source: Dettmers et al. (2022), LLM.int8(), section 2.1 (absmax), by row; groups as in
+    Frantar et al. (2023), GPTQ, section 5.
+    Raises ValueError for bits out of 2 .. 8 and a group that does not divide a row.
+    """
+    if not 2 <= bits <= 8:
+        raise ValueError(f"bits must be in 2 .. 8, got {bits}")
+    group = weight.shape[1] if group is None else group
+    if group < 1 or weight.shape[1] % group:
+        raise ValueError(f"group must divide the row's {weight.shape[1]} weights, got {group}")
+    most = 2 ** (bits - 1) - 1
+    grouped = weight.float().unflatten(1, (-1, group))
+    scales = grouped.abs().amax(dim=2, keepdim=True).clamp(min=1e-12) / most
+    integers = (grouped / scales).round().clamp(-most, most)
+    return integers.flatten(1).to(torch.int8), scales.squeeze(2)
+
+
+def dequantize(
+    integers: Int8[Tensor, "out in"], scales: Float[Tensor, "out groups"]
+) -> Float[Tensor, "out in"]:
+    """The weights that a product then uses: integers times their group's scale."""
+    grouped = integers.float().unflatten(1, (scales.shape[1], -1))
+    return (grouped * scales[:, :, None]).flatten(1)
+
+
+def bits_per_weight(bits: int, group: int, scale_bits: int = 16) -> float:
+    """Bits that a weight takes with its share of the scale."""
+    return bits + scale_bits / group
+
+
+@torch.no_grad()
+def round_weights(model: LanguageModel, bits: int = 8, group: int | None = None) -> None:
+    """Replace every matrix by its quantized and dequantized self, embedding included, in place.
+
+    Shows what quantization does to the loss. It saves nothing: the numbers stay as wide.
+    """
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            weight.copy_(dequantize(*quantize(weight, bits, group)))
+
+
+class Int8Linear(nn.Module):
+    """A linear map whose weight is kept, and read, in 8 bits; activations in bfloat16.
+
+    The kernel turns integers into bfloat16 on their way into the product and multiplies by the
+    row's scale at the end. Only its reading of memory is cheaper.
+    """
+
+    def __init__(self, linear: nn.Linear):
+        super().__init__()
+        integers, scales = quantize(linear.weight.detach(), 8)
+        self.register_buffer("integers", integers.contiguous())
+        self.register_buffer("scales", scales[:, 0].to(torch.bfloat16))
+        bias = linear.bias
+        self.register_buffer("bias", None if bias is None else bias.detach().to(torch.bfloat16))
+
+    def forward(self, x: Float[Tensor, "*B in"]) -> Float[Tensor, "*B out"]:
+        rows = x.flatten(0, -2).to(torch.bfloat16)
+        y = torch._weight_int8pack_mm(rows, self.integers, self.scales)
+        y = y if self.bias is None else y + self.bias
+        return y.unflatten(0, x.shape[:-1]).to(x.dtype)
+
+
+def use_int8(model: LanguageModel) -> LanguageModel:
+    """Replace every nn.Linear of a model by an `Int8Linear`, in place; returns the model.
+
+    A tied head is quantized apart from the embedding, of which single rows are read.
+    """
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Linear:
+                setattr(module, name, Int8Linear(child))
+    return model
