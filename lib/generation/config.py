@@ -59,6 +59,15 @@ class GenerationConfig:
     bad_words_ids: Sequence[Sequence[int]] | None = None
     min_length: int = 0  # tokens, with the prompt
     min_new_tokens: int = 0  # tokens, without it
+    # Search
+    num_beams: int = 1  # 1 is off
+    length_penalty: float = 1.0  # a beam's score is ln p / length ** length_penalty
+    early_stopping: bool | str = False  # False, True or "never"
+    num_return_sequences: int = 1  # of each prompt
+    num_beam_groups: int = 1  # 1 is off
+    diversity_penalty: float = 0.0  # nats, for a token that an earlier group took at this step
+    penalty_alpha: float = 0.0  # contrastive search among the top_k; 0 is off
+    dola_layers: str | tuple[int, ...] | None = None  # "low", "high", layers; None is off
     # The order in which what is switched on is applied: names of lib.generation.logits.PROCESSORS
     order: tuple[str, ...] = DEFAULT_ORDER
     # The loop
@@ -84,6 +93,9 @@ class GenerationConfig:
 
     def _check_conflicts(self) -> None:
         changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+        self._check_search(changed)
+        if self.penalty_alpha:
+            changed -= {"top_k"}  # the number of candidates
         if not self.do_sample and (ignored := changed & ONLY_DRAWING):
             raise ValueError(f"{', '.join(sorted(ignored))}: no effect without do_sample=True")
         if self.mirostat_mode and (cuts := changed & CUTS):
@@ -98,6 +110,38 @@ class GenerationConfig:
                 f"min_new_tokens must be at most max_new_tokens, got {self.min_new_tokens} > "
                 f"{self.max_new_tokens}"
             )
+
+    def _check_search(self, changed: set[str]) -> None:
+        ways = [name for name in ("num_beams", "penalty_alpha", "dola_layers") if name in changed]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)}: choose one way to decode")
+        if self.do_sample and {"num_beams", "penalty_alpha"} & changed:
+            raise ValueError(f"{ways[0]} searches and does not draw; leave out do_sample")
+        if self.num_beams == 1 and (ignored := changed & ONLY_BEAMS):
+            raise ValueError(f"{', '.join(sorted(ignored))}: no effect without num_beams")
+        if self.early_stopping not in (False, True, "never"):
+            raise ValueError(
+                f'early_stopping must be False, True or "never", got {self.early_stopping!r}'
+            )
+        if self.num_return_sequences > self.num_beams:
+            raise ValueError(
+                f"num_return_sequences must be at most num_beams, got {self.num_return_sequences} "
+                f"> {self.num_beams}; to draw several see lib.generation.voting.sample_many"
+            )
+        if self.num_beams % self.num_beam_groups:
+            raise ValueError(
+                f"num_beams must be a multiple of num_beam_groups, got {self.num_beams} and "
+                f"{self.num_beam_groups}"
+            )
+        if (self.num_beam_groups > 1) != (self.diversity_penalty > 0):
+            raise ValueError(
+                "num_beam_groups above 1 and diversity_penalty above 0 need each other, got "
+                f"{self.num_beam_groups} and {self.diversity_penalty}"
+            )
+        if self.penalty_alpha and self.top_k < 2:
+            raise ValueError(f"penalty_alpha chooses among top_k >= 2 tokens, got {self.top_k}")
+        if ways and not self.use_cache:
+            raise ValueError(f"{ways[0]} needs use_cache=True")
 
     @property
     def stop_ids(self) -> tuple[int, ...]:
@@ -114,7 +158,7 @@ class GenerationConfig:
 
 WHOLE = {
     "max_new_tokens", "top_k", "mirostat_mode", "no_repeat_ngram_size", "dry_allowed_length",
-    "min_length", "min_new_tokens",
+    "min_length", "min_new_tokens", "num_beams", "num_beam_groups", "num_return_sequences",
 }  # fmt: skip
 RANGES = {
     "max_new_tokens": "[1, inf)",
@@ -146,9 +190,18 @@ RANGES = {
     "dry_allowed_length": "[1, inf)",
     "min_length": "[0, inf)",
     "min_new_tokens": "[0, inf)",
+    "num_beams": "[1, inf)",
+    "length_penalty": "(-inf, inf)",
+    "num_return_sequences": "[1, inf)",
+    "num_beam_groups": "[1, inf)",
+    "diversity_penalty": "[0, inf)",
+    "penalty_alpha": "[0, 1]",
 }
 CUTS = {
     "top_k", "top_p", "min_p", "top_a", "tfs", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff",
     "top_n_sigma", "xtc_probability",
 }  # fmt: skip
 ONLY_DRAWING = CUTS | {"temperature", "dynatemp_range", "smoothing_factor", "mirostat_mode"}
+ONLY_BEAMS = {
+    "length_penalty", "early_stopping", "num_beam_groups", "diversity_penalty",
+}  # fmt: skip

@@ -8,8 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib.generation.beam import beam_steps, chosen
 from lib.generation.config import GenerationConfig
+from lib.generation.contrastive import contrastive_steps
+from lib.generation.dola import candidate_layers, contrast_layers, stream_at_end
 from lib.generation.logits import History, mirostat_1, mirostat_2, mirostat_step
+from lib.generation.prefill import check_room
 from lib.model import KVCache, LanguageModel
 from lib.tokenization import BPETokenizer
 
@@ -22,6 +26,7 @@ class Generation:
     prompt_length: int
     prefill_seconds: float
     decode_seconds: float
+    scores: Float[Tensor, "B"] | None = None  # of beam search: ln p / length ** length_penalty
 
     @property
     def new_ids(self) -> Int[Tensor, "B N"]:
@@ -116,8 +121,8 @@ def generate_steps(
     history = History(ids, ids.shape[1], attention_mask, generator)
     new = ids
     for _ in range(config.max_new_tokens):
-        hidden = model.hidden(new if cache else ids, attention_mask, cache)
-        token = next_token(model.unembed(hidden[:, -1]), config, generator, history)
+        logits = next_logits(model, new if cache else ids, attention_mask, cache, config)
+        token = next_token(logits, config, generator, history)
         token = torch.where(stopped, fill, token)
         yield token
         stopped |= torch.isin(token, stop_ids)
@@ -130,6 +135,20 @@ def generate_steps(
         history.ids, history.attention_mask = ids, attention_mask
 
 
+def next_logits(
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    attention_mask: Bool[Tensor, "B S"] | None,
+    cache: KVCache | None,
+    config: GenerationConfig,
+) -> Float[Tensor, "B V"]:
+    """The last layer's logits at the last position; with `dola_layers`, the contrast of layers."""
+    if config.dola_layers is None:
+        return model.unembed(model.hidden(ids, attention_mask, cache)[:, -1])
+    stream = stream_at_end(model, ids, attention_mask, cache)
+    return contrast_layers(model, stream, config.dola_layers)[0]
+
+
 def generate(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],
@@ -138,12 +157,19 @@ def generate(
 ) -> Generation:
     """Continue every row of `ids`, and time the prefill and the decoding.
 
-    Raises ValueError if prompt and continuation do not fit the model's context.
+    By the settings this is greedy decoding, sampling, beam search (`num_beams`), contrastive search
+    (`penalty_alpha`), or either of the first two with layers contrasted (`dola_layers`). Raises
+    ValueError if prompt and continuation do not fit the model's context.
     """
     config = config or GenerationConfig()
-    _check_room(model, ids, config)
+    check_room(model, ids, config.max_new_tokens)
+    if config.dola_layers is not None:
+        candidate_layers(model, config.dola_layers)  # raises before any work is done
+    if config.num_beams > 1:
+        return _beam_generation(model, ids, config, attention_mask)
     tokens, times = [ids], [time.perf_counter()]
-    for token in generate_steps(model, ids, config, attention_mask):
+    steps = contrastive_steps if config.penalty_alpha else generate_steps
+    for token in steps(model, ids, config, attention_mask):
         tokens.append(token[:, None])
         times.append(time.perf_counter())
     return Generation(
@@ -152,6 +178,17 @@ def generate(
         prefill_seconds=times[1] - times[0],
         decode_seconds=times[-1] - times[1],
     )
+
+
+def _beam_generation(
+    model: LanguageModel, ids: Tensor, config: GenerationConfig, attention_mask: Tensor | None
+) -> Generation:
+    times = [time.perf_counter()]
+    for step in beam_steps(model, ids, config, attention_mask):
+        last = step
+        times.append(time.perf_counter())
+    rows, scores = chosen(last, ids, config)
+    return Generation(rows, ids.shape[1], times[1] - times[0], times[-1] - times[1], scores)
 
 
 def stream_text(
@@ -166,7 +203,7 @@ def stream_text(
     """
     config = config or GenerationConfig()
     ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
-    _check_room(model, ids, config)
+    check_room(model, ids, config.max_new_tokens)
     waiting = b""
     for token in generate_steps(model, ids, config):
         if token.item() in config.stop_ids:
@@ -199,12 +236,3 @@ def _new_cache(model: LanguageModel, ids: Tensor, config: GenerationConfig) -> K
     weight = model.embedding.weight
     capacity = ids.shape[1] + config.max_new_tokens
     return KVCache(model.config, ids.shape[0], capacity, weight.dtype, weight.device)
-
-
-def _check_room(model: LanguageModel, ids: Tensor, config: GenerationConfig) -> None:
-    total = ids.shape[1] + config.max_new_tokens
-    if total > model.config.context_length:
-        raise ValueError(
-            f"prompt and continuation take {total} positions, the context has "
-            f"{model.config.context_length}; shorten the prompt or max_new_tokens"
-        )

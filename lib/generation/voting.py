@@ -18,25 +18,10 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import History
+from lib.generation.prefill import repeat_cache
 from lib.model import KVCache, LanguageModel
 
 T = TypeVar("T")
-
-
-def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) -> KVCache:
-    """A cache in which each row stands n times, with room for `capacity` positions."""
-    n_rows = cache.keys[0].shape[0]
-    weight = model.embedding.weight
-    wide = KVCache(model.config, n_rows * n, capacity, weight.dtype, weight.device)
-    if any(ring is not None for ring in (*cache.rings, *wide.rings)):
-        raise ValueError("the model forgets positions (a window); draw without a shared prompt")
-    for narrow, repeated in zip(
-        (*cache.keys, *cache.values), (*wide.keys, *wide.values), strict=True
-    ):
-        used = narrow[:, :, : cache.length]
-        repeated[:, :, : cache.length] = used.repeat_interleave(n, dim=0)
-    wide.length = cache.length
-    return wide
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,141 @@
+"""Drafts: cheap ways to guess the next tokens, for speculative decoding.
+
+A smaller model of the same vocabulary; the model's own first layers; or the text itself, where an
+ending that stood there before is likely to go on as it did. Sources: Leviathan et al. (2023) for a
+draft model; Elhoushi et al. (2024), "LayerSkip", for early exit; Saxena (2023) for prompt lookup.
+"""
+
+import copy
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.generation.config import GenerationConfig
+from lib.generation.logits import History
+from lib.model import KVCache, LanguageModel
+
+
+def distribution(
+    logits: Float[Tensor, "B V"], config: GenerationConfig, history: History
+) -> Float[Tensor, "B V"]:
+    """What `generate` draws from: softmax after the settings; 1 at the best token if greedy.
+
+    Raises ValueError if there is no token to choose.
+    """
+    logits = logits.float()
+    for _, step in config.steps:
+        logits = step(logits, history)
+    p = logits.softmax(dim=-1)
+    if p.isnan().any():
+        raise ValueError("the logits hold NaN or are all -inf: there is no token to choose")
+    if config.do_sample:
+        return p
+    return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(p.dtype)
+
+
+@runtime_checkable
+class Draft(Protocol):
+    """Something that guesses."""
+
+    def begin(self, prompt_length: int, capacity: int) -> None:
+        """A new text begins, of at most `capacity` tokens."""
+
+    def propose(
+        self,
+        ids: Int[Tensor, "1 T"],
+        n: int,
+        prompt_length: int,
+        config: GenerationConfig,
+        generator: torch.Generator | None,
+    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
+        """At most n tokens to follow `ids`, and the distributions they were drawn from."""
+
+
+class ModelDraft:
+    """Guesses of a smaller model, drawn with the settings of the large one."""
+
+    def __init__(self, model: LanguageModel):
+        self.model = model
+
+    def begin(self, prompt_length: int, capacity: int) -> None:
+        """Make room for the text."""
+        weight = self.model.embedding.weight
+        self.cache = KVCache(self.model.config, 1, capacity, weight.dtype, weight.device)
+
+    def propose(
+        self,
+        ids: Int[Tensor, "1 T"],
+        n: int,
+        prompt_length: int,
+        config: GenerationConfig,
+        generator: torch.Generator | None,
+    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
+        """Draw n tokens one after another."""
+        start = ids.shape[1]
+        self.cache.truncate(min(self.cache.length, start - 1))  # what was rejected is forgotten
+        rows = []
+        for _ in range(n):
+            hidden = self.model.hidden(ids[:, self.cache.length :], cache=self.cache)
+            history = History(ids, prompt_length)
+            rows.append(distribution(self.model.unembed(hidden[:, -1]), config, history))
+            token = torch.multinomial(rows[-1], 1, generator=generator)
+            ids = torch.cat([ids, token], dim=1)
+        n_vocab = self.model.config.vocab_size
+        q = torch.cat(rows) if rows else torch.empty(0, n_vocab, device=ids.device)
+        return ids[0, start:], q
+
+
+class LookupDraft:
+    """Guesses from the text: what followed the latest occurrence of its last tokens.
+
+    The longest ending of at most `max_ngram` tokens that stood there before counts. There is no
+    guess if there is none.
+    """
+
+    def __init__(self, vocab_size: int, max_ngram: int = 3):
+        if max_ngram < 1:
+            raise ValueError(f"max_ngram must be at least 1, got {max_ngram}")
+        self.vocab_size, self.max_ngram = vocab_size, max_ngram
+
+    def begin(self, prompt_length: int, capacity: int) -> None:
+        """Nothing to prepare."""
+
+    def propose(
+        self,
+        ids: Int[Tensor, "1 T"],
+        n: int,
+        prompt_length: int,
+        config: GenerationConfig,
+        generator: torch.Generator | None,
+    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
+        """Copy up to n tokens; the distribution of a copied token is 1 at that token."""
+        tokens = lookup(ids[0].tolist(), n, self.max_ngram)
+        guesses = torch.tensor(tokens, dtype=torch.long, device=ids.device)
+        return guesses, F.one_hot(guesses, self.vocab_size).float()
+
+
+def lookup(text: list[int], n: int, max_ngram: int) -> list[int]:
+    """Up to n tokens that followed the latest earlier occurrence of the text's longest ending."""
+    for size in range(min(max_ngram, len(text) - 1), 0, -1):
+        ending = text[-size:]
+        for start in range(len(text) - size - 1, -1, -1):
+            if text[start : start + size] == ending:
+                return text[start + size : start + size + n]
+    return []
+
+
+def first_layers(model: LanguageModel, n_layers: int) -> LanguageModel:
+    """The model without its later layers: no copy of weights, the same normalization and head.
+
+    Raises ValueError unless 1 <= n_layers < the model's.
+    """
+    if not 1 <= n_layers < model.config.n_layers:
+        raise ValueError(f"n_layers must be in 1 .. {model.config.n_layers - 1}, got {n_layers}")
+    short = copy.copy(model)
+    short._modules = dict(model._modules)
+    short.blocks = nn.ModuleList(model.blocks[:n_layers])
+    short.config = model.config.replace(n_layers=n_layers)
+    return short
