@@ -170,25 +170,26 @@ class Button(Control):
 
 @dataclass(frozen=True)
 class Reorder(Control):
-    """A tuple that the reader puts in order, by a button up and a button down at each item."""
+    """A tuple that the reader puts in order, by two buttons at each item: earlier and later."""
 
     name: Callable[[Any], str] = str  # how an item is called
 
     def make(self, state: S, act: Act) -> ipywidgets.Widget:
-        """Return a row for each place; the number of items is fixed."""
+        """Return a box for each place, side by side; the number of items is fixed."""
         rows = []
         for place in range(len(getattr(state, self.field))):
             buttons = [
-                ipywidgets.Button(description=text, layout={"width": "80px"})
-                for text in ("↑ up", "↓ down")
+                ipywidgets.Button(description=text, layout={"width": "48px"}) for text in "←→"
             ]
             for button, other in zip(buttons, (place - 1, place + 1), strict=True):
                 button.on_click(
                     lambda _, a=place, b=other: act(lambda state: self._swap(state, a, b))
                 )
-            rows.append(ipywidgets.HBox([*buttons, ipywidgets.Label()]))
-        title = ipywidgets.Label(self.label)
-        box = ipywidgets.VBox([title, *rows], layout={"width": WIDE})
+            name = ipywidgets.Label(layout={"width": "108px"})
+            layout = {"flex_flow": "row wrap", "width": "116px"}
+            rows.append(ipywidgets.HBox([*buttons, name], layout=layout))
+        title = ipywidgets.Label(self.label, layout={"flex": "1 0 100%"})
+        box = ipywidgets.HBox([title, *rows], layout={"flex_flow": "row wrap"})
         self.write(box, state)
         return box
 
@@ -206,11 +207,11 @@ class Reorder(Control):
             up, down, label = row.children
             name = self.name(item)
             label.value = f"{place + 1}. {name}"
-            up.tooltip, down.tooltip = f"move {name} up", f"move {name} down"
+            up.tooltip, down.tooltip = f"move {name} to earlier", f"move {name} to later"
             up.disabled, down.disabled = place == 0, place == len(items) - 1
 
     def values(self, state: S, most: int) -> list[tuple[int, int]]:
-        """Return (place, 0 for up or 1 for down): every button once."""
+        """Return (place, 0 for earlier or 1 for later): every button once."""
         return [(place, way) for place in range(len(getattr(state, self.field))) for way in (0, 1)]
 
     def send(self, widget: ipywidgets.Widget, value: tuple[int, int]) -> None:

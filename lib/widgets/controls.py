@@ -18,7 +18,12 @@ import ipywidgets
 S = Any  # a frozen dataclass
 Act = Callable[[Callable[[S], S]], None]  # called with what the reader wants done to the state
 LABEL = {"description_width": "130px"}
-WIDE = "330px"
+WIDE = "360px"
+
+
+def number_text(value: float | int) -> str:
+    """Return a number as it is read: 50,257, 0.015, 0.0001."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def of_state(thing: Any, state: S) -> Any:
@@ -118,13 +123,12 @@ class _Slider(Control):
 
     def range(self, state: S) -> str:
         """Return e.g. "0 to 50 tokens"."""
-        low, high = self.limits(state)
-        return f"{low:g} to {high:g} {self.unit}".strip()
+        low, high = map(number_text, self.limits(state))
+        return f"{low} to {high} {self.unit}".strip()
 
     def shown(self, state: S) -> str:
         """Return e.g. "0.7"."""
-        value = getattr(state, self.field)
-        return f"{value:{',.0f' if value >= 1000 else '.4g'}} {self.unit}".strip()
+        return f"{number_text(getattr(state, self.field))} {self.unit}".strip()
 
 
 @dataclass(frozen=True)
@@ -206,39 +210,47 @@ class FloatSlider(_Slider):
 
 @dataclass(frozen=True)
 class LogSlider(_Slider):
-    """A positive number on a logarithmic scale, `per_decade` stops to a factor of ten."""
+    """A positive number on a logarithmic scale, `per_decade` stops to a factor of ten.
+
+    The slider moves through a list of stops, to which a value between them is added. ipywidgets'
+    own FloatLogSlider moves such a value to its nearest stop as soon as it is shown.
+    """
 
     per_decade: int = 10
 
-    def _widget(self, state: S) -> ipywidgets.Widget:
+    def stops(self, state: S) -> list[float]:
+        """Return the stops of this state, to six significant digits, and the present value."""
         low, high = self.limits(state)
         if low <= 0:
             raise ValueError(f"{self.label}: a log slider starts above 0, got {low}")
-        return ipywidgets.FloatLogSlider(
+        count = math.floor(self.per_decade * math.log10(high / low) + 1e-9)
+        grid = [float(f"{low * 10 ** (i / self.per_decade):.6g}") for i in range(count + 1)]
+        value = float(getattr(state, self.field))
+        return sorted({*grid, float(low), float(high), *([value] if low <= value <= high else [])})
+
+    def _widget(self, state: S) -> ipywidgets.Widget:
+        return ipywidgets.SelectionSlider(
+            options=[(number_text(stop), stop) for stop in self.stops(state)],
             value=getattr(state, self.field),
-            base=10,
-            min=math.log10(low),
-            max=math.log10(high),
-            step=1 / self.per_decade,
-            readout_format=".3g",
             description=self.label,
             style=LABEL,
             layout={"width": WIDE},
         )
 
-    def read(self, raw: float | int) -> float:
-        """Keep six significant digits, so that 10 ** -2 is 0.01."""
-        return float(f"{raw:.6g}")
-
     def write(self, widget: ipywidgets.Widget, state: S) -> None:
-        """Set the exponents, then the value."""
-        low, high = map(math.log10, self.limits(state))
-        widget.max = max(widget.max, high)
-        widget.min, widget.max = low, high
-        widget.value = getattr(state, self.field)
+        """Set the stops where these have other ends or lack the value, then the value."""
+        there, stops = [stop for _, stop in widget.options], self.stops(state)
+        value = getattr(state, self.field)
+        if value not in there or (there[0], there[-1]) != (stops[0], stops[-1]):
+            widget.options = [(number_text(stop), stop) for stop in stops]
+        widget.value = value
 
-    def values(self, state: S, most: int) -> list[float | int]:
+    def values(self, state: S, most: int) -> list[float]:
         """Return numbers spread evenly in the logarithm."""
-        low, high = map(math.log10, self.limits(state))
-        count = max(2, min(most, 1 + round((high - low) * self.per_decade)))
-        return [10 ** (low + i * (high - low) / (count - 1)) for i in range(count)]
+        return spaced(self.stops(state), most)
+
+    def send(self, widget: ipywidgets.Widget, value: float | int) -> None:
+        """Move to the stop nearest to the value."""
+        there = [stop for _, stop in widget.options]
+        nearest = min(range(len(there)), key=lambda i: abs(math.log(there[i] / value)))
+        widget.set_state({"index": nearest})

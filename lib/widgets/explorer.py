@@ -46,6 +46,8 @@ from lib.widgets.controls import Control, S
 from lib.widgets.pictures import DrawingPicture, FigurePicture, below_picture
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+FULL = {"width": "100%", "flex": "0 0 auto"}
+PANEL = {**FULL, "max_height": "50vh", "overflow": "auto", "border": "1px solid #cccccc"}
 
 
 class Explorer(ipywidgets.VBox):
@@ -70,17 +72,16 @@ class Explorer(ipywidgets.VBox):
         reset = Button("reset", "Reset", "Back to the start.", lambda _: self.initial)
         self.controls = [*controls, reset]
         self.handles = [control.make(state, self._act) for control in self.controls]
-        self._notes = [ipywidgets.HTML() for _ in self.controls]
+        self._notes = [ipywidgets.HTML(layout={"flex": "1 1 200px"}) for _ in self.controls]
         self._caption, self._error = ipywidgets.HTML(), ipywidgets.HTML()
         self._write(state)
         self._draw(state)
-        rows = [
-            ipywidgets.HBox([handle, note], layout={"align_items": "center"})
-            for handle, note in zip(self.handles, self._notes, strict=True)
-        ]
+        rows = [_row(*pair) for pair in zip(self.handles, self._notes, strict=True)]
+        # Many controls scroll by themselves, so that the picture stays in sight.
+        panel = ipywidgets.VBox(rows, layout=PANEL)
         width = f"{picture.width}px"  # a VBox would stretch the picture and blur it
         super().__init__(
-            [*rows, picture.widget, self._caption, self._error],
+            [panel, picture.widget, self._caption, self._error],
             layout={"width": width, "max_width": "100%", "align_items": "flex-start"},
         )
 
@@ -146,7 +147,10 @@ class Explorer(ipywidgets.VBox):
     def _draw(self, state: S) -> None:
         content, caption = self.picture.content(state), self.describe(state)
         self.picture.show(content)
-        self._caption.value = f'<div role="status" aria-live="polite">{html.escape(caption)}</div>'
+        self._caption.value = (
+            '<div role="status" aria-live="polite" style="line-height:1.4">'
+            f"{html.escape(caption)}</div>"
+        )
 
     # What a reader without a kernel sees
 
@@ -170,6 +174,13 @@ class Explorer(ipywidgets.VBox):
             data, metadata = self._repr_mimebundle_()
             display(data, metadata=metadata, raw=True)
             self._handle_displayed()
+
+
+def _row(handle: ipywidgets.Widget, note: ipywidgets.Widget) -> ipywidgets.HBox:
+    """A control and its note beside it; in a narrow window the note goes below."""
+    handle.layout.flex, handle.layout.max_width = "0 0 auto", "100%"
+    layout = {**FULL, "align_items": "center", "flex_flow": "row wrap", "overflow": "visible"}
+    return ipywidgets.HBox([handle, note], layout=layout)
 
 
 def _check(state: S, controls: Sequence[Control]) -> None:
