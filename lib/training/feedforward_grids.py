@@ -35,7 +35,7 @@ def feedforward_grid() -> list[Run]:
         Run(
             labels=(("layer", name),),
             model=_small(d_ff=gated_width(D_FF) if variant["gated"] else D_FF, **variant),
-            training=_training(RATE, seed),
+            training=_training(RATE, seed, evaluate_every=STEPS // 4, evaluation_sequences=512),
             training_bytes=STEPS * BATCH * CONTEXT,
         )
         for name, variant in variants.items()
@@ -63,7 +63,9 @@ def experts_grid() -> list[Run]:
         Run(
             labels=(("model", name),),
             model=model,
-            training=_training(RATE, seed, **training),
+            training=_training(
+                RATE, seed, evaluate_every=STEPS // 8, evaluation_sequences=256, **training
+            ),
             training_bytes=STEPS * BATCH * CONTEXT,
             text="mixture",
         )
@@ -89,7 +91,7 @@ def routing_measures(model: LanguageModel, validation: Tokens) -> Row:
         names = [*_entropies([]), *_shares({}), *(n for f in FACTORS for n in _names(f))]
         return dict.fromkeys(names, "")
     by_language = {
-        name: routings_of(model, held_out[:16_385]) for name, (_, held_out) in languages().items()
+        name: routings_of(model, held_out[:6_145]) for name, (_, held_out) in languages().items()
     }
     layers = [pool(each) for each in zip(*by_language.values(), strict=True)]
     row = _entropies(layers) | _shares(by_language)
@@ -118,7 +120,7 @@ def with_capacity(model: LanguageModel, tokens: Tokens, factor: float) -> tuple[
         router.settings = replace(router.settings, capacity_factor=factor)
     try:
         with recorded_routing(model) as routings:
-            loss = evaluate(model, tokens, CONTEXT, 32, most=192)
+            loss = evaluate(model, tokens, CONTEXT, 32, most=96)
     finally:
         for router, settings in zip(routers(model), before, strict=True):
             router.settings = settings
@@ -161,8 +163,6 @@ def _training(learning_rate: float, seed: int, **changes) -> TrainingConfig:
         context_length=CONTEXT,
         learning_rate=learning_rate,
         warmup=STEPS // 20,
-        evaluate_every=STEPS // 8,
-        evaluation_sequences=512,
         seed=seed,
         **changes,
     )

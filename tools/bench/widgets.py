@@ -1,10 +1,12 @@
 """How long a widget takes in the kernel from the reader's move to the new picture."""
 
 from lib.pretrained import load_pretrained
+from lib.widgets.compute import compute_explorer
 from lib.widgets.compute_optimal import compute_optimal_explorer
 from lib.widgets.driving import measure_latency
 from lib.widgets.explorer import Explorer
 from lib.widgets.power_law import power_law_explorer
+from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.measure import Row
@@ -16,9 +18,11 @@ def sampling() -> Explorer:
 
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
 WIDGETS = [
+    ("routing widget, one move", routing_explorer),
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
     ("sampling widget on SmolLM2, one move", sampling),
+    ("compute widget, one move", compute_explorer),
     ("power-law widget, one move", power_law_explorer),
     ("compute-optimal widget, one move", compute_optimal_explorer),
 ]
