@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from lib.reasoning.runs import run as cold_start_runs
 from lib.training.experiments import Measure, Run, run_grid
 from lib.training.feedforward_grids import experts_grid, feedforward_grid, routing_measures
 from lib.training.grids import GRIDS
@@ -35,6 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "scaling": of_grid(size_grid, exact_matches),
     "scaling_largest": largest_experiment,
     "scaling_repeated": of_grid(repeated_grid, exact_matches),
+    "cold_start": cold_start_runs,  # chapter 10
 }
 
 

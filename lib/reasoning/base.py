@@ -1,10 +1,10 @@
 """The base model: pretrained on the web of lib.reasoning.corpus, committed as base.safetensors.
 
-    python -m lib.reasoning.base          # makes the file again: some two minutes on one core
+python -m lib.reasoning.base          # makes the file again: some two minutes on one core
 """
 
+import os
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from lib.reasoning.sft import Example, SFTConfig, sft
 from lib.reasoning.task import VOCABULARY, encode
 
 BASE_FILE = Path(__file__).with_name("base.safetensors")
-STEPS, BATCH = 3600, 64
+STEPS, BATCH = 1600, 64
+NO_SIGNAL_STEPS = 400  # facts are half learned, chains are not
+CACHE = Path("runs/reasoning")  # of the experiments
 
 
 def base_config(**changes) -> ModelConfig:
@@ -69,8 +71,32 @@ def pretrain(
     return model
 
 
-def load_base() -> LanguageModel:
-    """The committed base model, ready for evaluation."""
+def load_base(path: str | Path = BASE_FILE) -> LanguageModel:
+    """The committed base model, or one that `save_model` wrote, ready for evaluation."""
     model = LanguageModel(base_config())
-    model.load_state_dict(load_file(BASE_FILE), strict=False)
+    model.load_state_dict(load_file(path), strict=False)  # the head is the embedding
     return model.eval()
+
+
+def save_model(model: LanguageModel, path: str | Path) -> None:
+    """Write the weights, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: w for name, w in model.state_dict().items() if name != "head.weight"}
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(weights, scratch)
+    scratch.replace(path)
+
+
+def cached_base(seed: int, steps: int = STEPS, folder: Path = CACHE) -> LanguageModel:
+    """The base model of a seed, pretrained at first use and kept in `folder`."""
+    path = folder / f"base-{seed}-{steps}.safetensors"
+    if not path.exists():
+        save_model(pretrain(seed, steps), path)
+    return load_base(path)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    save_model(pretrain(seed=0), BASE_FILE)
+    print(f"written: {BASE_FILE.name}, {BASE_FILE.stat().st_size:,} bytes")

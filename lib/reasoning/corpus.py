@@ -71,7 +71,10 @@ def web_document(web: Web, dice: random.Random) -> list[str]:
 
 def fact_list(dice: random.Random, n: int = 4) -> list[str]:
     """A document of right facts in English: what "non-reasoning" data is in this world."""
-    return [*_facts(_Speaker(Web(english=1.0, french=0.0, symbols=0.0, mixed=0.0), dice), dice, n), END]
+    return [
+        *_facts(_Speaker(Web(english=1.0, french=0.0, symbols=0.0, mixed=0.0), dice), dice, n),
+        END,
+    ]
 
 
 def _facts(speaker: _Speaker, dice: random.Random, n: int) -> list[str]:

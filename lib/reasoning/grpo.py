@@ -136,9 +136,9 @@ def grpo(
 ) -> list[dict]:
     """Train `model` in place; return what each step measured before its update.
 
-    `draw(n, step)` gives problems, which have a `prompt` of words; `reward(problem, words)` judges a
-    response. `on_step(row, problems, responses)` is called after each step. A `reference` model is
-    needed with a `kl_weight`. Raises ValueError without it.
+    `draw(n, step)` gives problems, which have a `prompt` of words; `reward(problem, words)` judges
+    a response. `on_step(row, problems, responses)` is called after each step. A `reference` model
+    is needed with a `kl_weight`. Raises ValueError without it.
     """
     if config.kl_weight and reference is None:
         raise ValueError("kl_weight needs a reference model to stay near: pass reference=")

@@ -14,14 +14,22 @@ from typing import Any
 
 from lib.model import LanguageModel
 from lib.reasoning.grpo import GRPOConfig, Reward, grpo
-from lib.reasoning.rejection import Filter, Kept, clean_examples, mix, rejection_sample
-from lib.reasoning.rejection import right_and_clean, to_example
+from lib.reasoning.rejection import (
+    Filter,
+    Kept,
+    clean_examples,
+    mix,
+    rejection_sample,
+    right_and_clean,
+    to_example,
+)
 from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT
 from lib.reasoning.sft import Example, SFTConfig, sft
 from lib.reasoning.task import Problem, draw_problems
 
 RL_STEPS, COLD_EXAMPLES, COLD_STEPS = 60, 512, 100
 REJECTION_PROBLEMS, REJECTION_DRAWS, FACTS_SHARE, FINAL_STEPS = 2500, 4, 1 / 3, 400
+EXAMPLES = 2000  # at most, of those kept
 OnStep = Callable[[dict, list[Any], list[list[str]]], object]
 
 
@@ -59,8 +67,8 @@ def write_data(model: LanguageModel, seed: int = 0, accept: Filter = right_and_c
 
 
 def kept_examples(kept: Kept) -> list[Example]:
-    """What rejection sampling has kept, as examples."""
-    return [to_example(response.problem, response.words) for response in kept.responses]
+    """What rejection sampling has kept, as examples, at most `EXAMPLES` of them."""
+    return [to_example(r.problem, r.words) for r in kept.responses[:EXAMPLES]]
 
 
 def final_sft(

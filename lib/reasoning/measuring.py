@@ -30,15 +30,21 @@ def respond(
 ) -> list[Response]:
     """One response to each problem, drawn at `temperature` and verified."""
     generator = torch.Generator().manual_seed(seed)
-    responses = []
+    responses: list[Response] = []
     for begin in range(0, len(problems), AT_ONCE):
         part = problems[begin : begin + AT_ONCE]
         prompts = [encode(problem.prompt) for problem in part]
         drawn = sample(model, prompts, temperature=temperature, generator=generator).responses()
-        for problem, ids in zip(part, drawn, strict=True):
-            words = decode(ids)
-            responses.append(Response(problem, words, verify(problem, words)))
+        responses += verified(part, [decode(ids) for ids in drawn])
     return responses
+
+
+def verified(problems: Sequence[Problem], responses: Sequence[list[str]]) -> list[Response]:
+    """Problems and responses with the verifier's verdicts."""
+    return [
+        Response(problem, words, verify(problem, words))
+        for problem, words in zip(problems, responses, strict=True)
+    ]
 
 
 def shares(responses: Sequence[Response]) -> dict[str, float]:

@@ -52,7 +52,9 @@ class Verdict:
     clean: bool  # the cold start's format to the letter, right or wrong
     chain: bool  # the answer, and all steps: right, in order, none left out, in any language
     mixed: bool  # words of more than one language
-    english: float  # share of English among the words that belong to a language; 0 if there are none
+    english: (
+        float  # share of English among the words that belong to a language; 0 if there are none
+    )
     length: int  # words, the end among them
     direct: bool  # an answer without any step
     steps: tuple[Step, ...]
@@ -114,7 +116,9 @@ def _steps(problem: Problem, words: Words, kinds: str) -> Iterator[Step]:
         return
     cuts = [-1, *(i for i in range(end) if kinds[i] == "j"), end]
     for i, (before, after) in enumerate(pairwise(cuts)):
-        piece = tuple(word for word in words[before + 1 : after] if word not in (HM, THINK, THOUGHT))
+        piece = tuple(
+            word for word in words[before + 1 : after] if word not in (HM, THINK, THOUGHT)
+        )
         if _kinds(piece) != "dovd":
             yield Step(piece, "unparsable")
             continue

@@ -51,9 +51,7 @@ def test_a_group_of_equal_rewards_teaches_nothing():
 # The objective
 
 
-@given(
-    st.floats(0.05, 3, width=32), st.floats(-2, 2, width=32), st.sampled_from([0.1, 0.2, 0.4])
-)
+@given(st.floats(0.05, 3, width=32), st.floats(-2, 2, width=32), st.sampled_from([0.1, 0.2, 0.4]))
 def test_the_clipped_objective(ratio, advantage, clip):
     log_p = torch.tensor([[np.log(ratio)]], dtype=torch.float64, requires_grad=True)
     a = torch.tensor([advantage], dtype=torch.float64)

@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.model import LanguageModel, ModelConfig
-from lib.reasoning.sft import Example, SFTConfig, batches, chat_example, pack, packed_hidden
-from lib.reasoning.sft import sft, sft_loss
+from lib.reasoning.sft import (
+    Example,
+    SFTConfig,
+    batches,
+    chat_example,
+    pack,
+    packed_hidden,
+    sft,
+    sft_loss,
+)
 from lib.tokenization.chat import render_chat
 
 SIZES = dict(vocab_size=19, context_length=16, d_model=12, n_layers=2, n_heads=2, d_ff=20)
@@ -118,7 +126,10 @@ def test_each_pass_sees_each_example_once(n, batch_size, steps):
 def test_on_step_is_told_each_loss():
     told = []
     losses = sft(
-        MODELS["learned"], [Example([1, 2], 1)], SFTConfig(3), lambda step, x: told.append((step, x))
+        MODELS["learned"],
+        [Example([1, 2], 1)],
+        SFTConfig(3),
+        lambda step, x: told.append((step, x)),
     )
     assert told == list(enumerate(losses))
 
