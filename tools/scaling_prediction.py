@@ -18,6 +18,7 @@ from lib.training.experiments import Row, read_table, run_grid
 from lib.training.scaling_grids import (
     LARGEST,
     STEPS,
+    WIDTHS,
     exact_matches,
     largest_grid,
     sized,
@@ -26,8 +27,9 @@ from tools.course import ROOT
 
 PREDICTION = ROOT / "figures" / "scaling_prediction.json"
 SIZES = ROOT / "figures" / "scaling_experiment.csv"
+FITTED_SEEDS = (0,)  # the runs that were there when the prediction was made
 LEVEL = 0.9
-SAMPLES = 2000
+SAMPLES = 1000
 # name: (kind of law, with a floor, which count of parameters)
 CANDIDATES = {
     "power law + floor": (laws.PowerLaw, True, "non_embedding"),
@@ -39,7 +41,11 @@ CANDIDATES = {
 
 def predict(rows: list[Row]) -> dict:
     """What each law says about the largest model, from the full-length runs of the others."""
-    rows = [row for row in rows if row["step"] == row["steps"] == STEPS]
+    rows = [
+        row for row in rows if row["step"] == row["steps"] == STEPS and row["seed"] in FITTED_SEEDS
+    ]
+    if {row["width"] for row in rows} != set(WIDTHS):
+        raise SystemExit("error: first run `python -m tools.experiments scaling`")
     loss = np.array([row["validation_loss"] for row in rows])
     groups = np.array([row["width"] for row in rows])
     config = sized(LARGEST)
@@ -51,8 +57,8 @@ def predict(rows: list[Row]) -> dict:
     for name, (kind, floor, count) in CANDIDATES.items():
         x = np.array([row[count] for row in rows])
         fit = laws.fit_power_law if kind is laws.PowerLaw else laws.fit_exponential
-        law = fit(x, loss, floor)
-        samples = laws.bootstrap_laws(kind, x, loss, floor, SAMPLES, groups=groups)
+        law = fit(x, loss, floor, robust=True)
+        samples = laws.bootstrap_laws(kind, x, loss, floor, SAMPLES, groups=groups, robust=True)
         low, high = laws.prediction_interval(samples, law, x, loss, target[count], LEVEL)
         rate = "p" if kind is laws.PowerLaw else "k"
         predictions[name] = {
@@ -68,7 +74,11 @@ def predict(rows: list[Row]) -> dict:
         "width": LARGEST,
         **target,
         "level": LEVEL,
-        "fitted to": {"runs": len(rows), "largest width": int(groups.max())},
+        "fitted to": {
+            "runs": len(rows),
+            "seeds": list(FITTED_SEEDS),
+            "largest width": int(groups.max()),
+        },
         "predictions": predictions,
         "runs to come": [run.key for run in largest_grid()],
     }
@@ -77,11 +87,8 @@ def predict(rows: list[Row]) -> dict:
 def largest_experiment(table: Path, workers: int) -> None:
     """Predict, see that the prediction is committed, train."""
     if not PREDICTION.exists():
-        rows = read_table(SIZES)
-        if not rows:
-            raise SystemExit("error: first run `python -m tools.experiments scaling`")
         scratch = PREDICTION.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(predict(rows), indent=1) + "\n")
+        scratch.write_text(json.dumps(predict(read_table(SIZES)), indent=1) + "\n")
         scratch.replace(PREDICTION)
         print(f"predicted: {PREDICTION.name}")
     if not committed(PREDICTION):

@@ -6,14 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lib.scaling.checks import Number, Numbers, positive_points
-from lib.scaling.power_laws import (
-    POWERS,
-    Exponential,
-    Law,
-    PowerLaw,
-    exponential_rates,
-    solve_linear,
-)
+from lib.scaling.power_laws import Exponential, Law, PowerLaw, fit_many
 
 
 def resampled_weights(
@@ -53,38 +46,19 @@ def bootstrap_laws(
     samples: int = 1000,
     seed: int = 0,
     groups: Numbers | None = None,
+    robust: bool = False,
 ) -> list[Law]:
     """The law fitted to each of `samples` resampled sets of the points.
 
     Draws with fewer than three different x (two without a floor) fit no law and are drawn anew.
     """
-    x, y = positive_points(3 if floor else 2, x=x, y=y)
     least = 3 if floor else 2
+    x, y = positive_points(least, x=x, y=y)
     if len(np.unique(x)) < least:
         raise ValueError(f"this law needs at least {least} different x, got {len(np.unique(x))}")
     weights = resampled_weights(len(x), 4 * samples, seed, groups)
     kinds = np.array([len(np.unique(x[row > 0])) for row in weights])
-    weights = weights[kinds >= least][:samples]
-    power = kind is PowerLaw
-    rates = POWERS if power else exponential_rates(x)
-    scale = np.log(x / np.exp(np.log(x).mean())) if power else x - x.min()
-    error = solve_linear(np.exp(-np.outer(rates, scale)), y, floor, weights)[2]
-    shift = np.log(x).mean() if power else x.min()
-    found = []
-    for rate, counts in zip(_lowest(np.log(rates), error), weights, strict=True):
-        a, level, _ = solve_linear(np.exp(-rate * scale)[None], y, floor, counts[None])
-        found.append(kind(float(a[0, 0] * np.exp(rate * shift)), float(rate), float(level[0, 0])))
-    return found
-
-
-def _lowest(ln_rates: np.ndarray, error: Float[np.ndarray, "S R"]) -> Float[np.ndarray, " S"]:
-    """The rate of least error in each row: a parabola through the best and its two neighbors."""
-    best = error.argmin(1).clip(1, len(ln_rates) - 2)
-    rows = np.arange(len(error))
-    before, at, after = (error[rows, best + i] for i in (-1, 0, 1))
-    bend = before - 2 * at + after
-    offset = np.where(bend > 0, (before - after) / (2 * np.where(bend > 0, bend, 1)), 0)
-    return np.exp(ln_rates[best] + offset.clip(-1, 1) * (ln_rates[1] - ln_rates[0]))
+    return fit_many(kind, x, y, floor, robust, weights[kinds >= least][:samples])
 
 
 def prediction_interval(

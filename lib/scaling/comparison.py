@@ -7,11 +7,12 @@ import numpy as np
 from lib.scaling.checks import Number, Numbers, positive_points
 from lib.scaling.power_laws import Law, fit_exponential, fit_power_law
 
-FITS: dict[str, Callable[[Numbers, Numbers], Law]] = {
-    "power law": lambda x, y: fit_power_law(x, y, floor=False),
-    "power law + floor": fit_power_law,
-    "exponential": lambda x, y: fit_exponential(x, y, floor=False),
-    "exponential + floor": fit_exponential,
+Fit = Callable[..., Law]  # (x, y, floor, robust)
+FITS: dict[str, tuple[Fit, bool]] = {
+    "power law": (fit_power_law, False),
+    "power law + floor": (fit_power_law, True),
+    "exponential": (fit_exponential, False),
+    "exponential + floor": (fit_exponential, True),
 }
 
 
@@ -19,7 +20,7 @@ def extrapolate(
     x: Numbers,
     y: Numbers,
     largest_fitted: Number,
-    fits: dict[str, Callable[[Numbers, Numbers], Law]] = FITS,
+    robust: bool = False,
 ) -> dict[str, dict[str, float]]:
     """Fit each law to the points up to `largest_fitted`, then test it on the larger ones.
 
@@ -35,8 +36,8 @@ def extrapolate(
             f"for sizes {np.unique(x).tolist()}"
         )
     result = {}
-    for name, fit in fits.items():
-        error = fit(x[seen], y[seen])(x) / y - 1
+    for name, (fit, floor) in FITS.items():
+        error = fit(x[seen], y[seen], floor, robust)(x) / y - 1
         result[name] = {
             "seen": float(np.sqrt((error[seen] ** 2).mean())),
             "held out": float(np.sqrt((error[~seen] ** 2).mean())),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import curve_fit, minimize_scalar
+from scipy.optimize import curve_fit, minimize, minimize_scalar
 
 from lib.scaling import laws
 from lib.scaling.allocation import FLOP_PER_PARAMETER_AND_TOKEN
@@ -38,6 +38,27 @@ def test_an_exponential_is_fitted_as_scipy_does(seed):
         lambda x, a, k, e: e + a * np.exp(-k * 1e-5 * x), SIZES, y, (1, 1, 1), sigma=y
     )
     assert [ours.a, ours.k * 1e5, ours.floor] == pytest.approx(scipy, rel=1e-5)
+
+
+@pytest.mark.parity("robust power law", "scipy minimize, Nelder-Mead", "no higher")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_robust_fit_has_the_least_absolute_errors(seed):
+    y = noisy(PowerLaw(30, 0.35, 1.2), seed)
+    y[10] *= 1.2  # one bad run
+
+    def error(unknown):
+        ln_a, p, floor = unknown
+        return np.abs((abs(floor) + np.exp(ln_a) * SIZES**-p) / y - 1).sum()
+
+    ours = laws.fit_power_law(SIZES, y, robust=True)
+    found = minimize(
+        error, (np.log(30), 0.35, 1.2), method="Nelder-Mead",
+        options={"maxiter": 5000, "maxfev": 5000, "xatol": 1e-9, "fatol": 1e-12},
+    )  # fmt: skip
+    assert error((np.log(ours.a), ours.p, ours.floor)) <= found.fun * (1 + 2e-3)
+    bent = laws.fit_power_law(SIZES, y)
+    assert abs(ours(1e6) / PowerLaw(30, 0.35, 1.2)(1e6) - 1) < 0.01
+    assert abs(ours.p - 0.35) < abs(bent.p - 0.35) + 0.02
 
 
 constants = st.tuples(
