@@ -78,8 +78,8 @@ class Serving:
         }
 
 
-def compute_explorer() -> Explorer:
-    """The widget: Llama 3 8B on an A100, one sequence of 1,024 tokens."""
+def compute_explorer(start: Serving = Serving()) -> Explorer:
+    """The widget; at first Llama 3 8B on an A100, one sequence of 1,024 tokens."""
     controls = [
         Dropdown("model", "model", "Its shape decides FLOPs and bytes.", list(MODELS)),
         Dropdown("device", "device", "Its peak and its bandwidth make the roof.", list(DEVICES)),
@@ -87,7 +87,7 @@ def compute_explorer() -> Explorer:
         LogSlider("context", "context", "Tokens of each in the cache.", 16, 131_072, unit="tokens"),
         Dropdown("weight_bytes", "weights", "What one weight takes in memory.", PRECISIONS),
     ]
-    return Explorer(Serving(), controls, DrawingPicture(_draw, WIDTH), _describe)
+    return Explorer(start, controls, DrawingPicture(_draw, WIDTH), _describe)
 
 
 def time_text(seconds: float) -> str:

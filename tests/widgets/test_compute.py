@@ -10,16 +10,10 @@ from lib.widgets.driving import drive
 from lib.widgets.model_shape import size_text
 
 
-def _short_contexts(explorer):
-    explorer.set(Serving("Qwen3 0.6B", "T4", 1.0, 16.0))
-    return drive(explorer, per_control=6)
-
-
 def test_every_control_of_the_widget():
     seen = set()
-    explorer = compute_explorer()
-    frames = [*drive(explorer, per_control=6), *_short_contexts(explorer)]
-    for frame in frames:
+    short = compute_explorer(Serving("Qwen3 0.6B", "T4", 1.0, 16.0))
+    for frame in [*drive(compute_explorer(), per_control=6), *drive(short, per_control=6)]:
         state = frame.state
         step = compute.decode_step(
             MODELS[state.model],
