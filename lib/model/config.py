@@ -29,7 +29,7 @@ class ModelConfig:
     and output (sandwich), or output. `norm_unit_offset` and `norm_cast` are those of RMSNorm.
     `qk_norm` normalizes each head's queries and keys, with `qk_norm_all_heads` all heads at once.
     `window_rope_base` replaces `rope_base` in layers with a window, `scale_embeddings` multiplies
-    embeddings by sqrt(d_model).
+    embeddings by sqrt(d_model); they start with `embedding_std`.
     With `n_experts` the feed-forward layers, except in `dense_layers`, are experts `d_expert` wide
     (None: `d_ff`): each token uses `n_active_experts` of them, and all `n_shared_experts`.
     Raises ValueError if a size or a combination of sizes makes no model.
@@ -65,6 +65,7 @@ class ModelConfig:
     attention_softcap: float | None = None
     tie_embeddings: bool = False
     scale_embeddings: bool = False
+    embedding_std: float = 0.02
     dropout: float = 0.0
     n_experts: int | None = None
     n_active_experts: int = 2
@@ -146,6 +147,8 @@ class ModelConfig:
         return self.n_experts is not None and layer not in self.dense_layers
 
     def _check_norm(self) -> None:
+        if not self.embedding_std > 0:
+            raise ValueError(f"embedding_std must be above 0, got {self.embedding_std}")
         if self.norm_unit_offset and (self.norm, self.norm_cast) != ("rmsnorm", "after scale"):
             raise ValueError(
                 "norm_unit_offset needs norm='rmsnorm' and norm_cast='after scale', "

@@ -78,7 +78,7 @@ class LanguageModel(nn.Module):
     def initialize(self) -> None:
         """Weights from N(0, 0.02); those that write to the residual stream smaller by sqrt(2L).
 
-        Source: Radford et al. (2019), section 2.3.
+        Source: Radford et al. (2019), section 2.3. `config.embedding_std` is the embedding's.
         """
         for name, weight in self.named_parameters():
             if weight.dim() > 1:
@@ -88,6 +88,8 @@ class LanguageModel(nn.Module):
                 )
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
+        if self.config.embedding_std != 0.02:
+            nn.init.normal_(self.embedding.weight, 0.0, self.config.embedding_std)
 
     def forward(
         self,

@@ -21,7 +21,7 @@ PLACEMENT_STEPS, WARMUP = 240, 60
 PLACEMENT_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 NORM_STEPS = 320
 NORM_RATES = (3e-3, 1e-2)
-NORMS = ("layernorm", "rmsnorm", "dynamic_tanh", "batchnorm")
+NORMS = ("layernorm", "rmsnorm", "batchnorm", "dynamic_tanh")
 QK_RATES = (1e-2, 3e-2, 1e-1)
 
 
@@ -43,15 +43,22 @@ def placement_grid() -> list[Run]:
 
 
 def norms_grid() -> list[Run]:
-    """LayerNorm, RMSNorm, Dynamic Tanh and BatchNorm in the same pre-norm model, two rates each."""
+    """Four norms in the same pre-norm model, two rates each.
+
+    "unit" embeddings start with standard deviation 1 instead of 0.02: Dynamic Tanh changes nothing
+    about the size of what it gets, so it depends on the size at the start.
+    """
+    unit = dict(embedding_std=64**-0.5, scale_embeddings=True)
+    settings = [(norm, "0.02", {}) for norm in NORMS]
+    settings += [("layernorm", "unit", unit), ("dynamic_tanh", "unit", unit)]
     return [
         Run(
-            labels=(("norm", norm), ("learning rate", rate)),
-            model=_gpt(n_layers=2, d_model=64, norm=norm),
-            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=8),
+            labels=(("norm", norm), ("embeddings", start), ("learning rate", rate)),
+            model=_gpt(n_layers=2, d_model=64, norm=norm, **changes),
+            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=4),
             training_bytes=NORM_STEPS * BATCH * CONTEXT,
         )
-        for norm in NORMS
+        for norm, start, changes in settings
         for rate in NORM_RATES
         for seed in SEEDS
     ]
@@ -63,7 +70,7 @@ def qk_norm_grid() -> list[Run]:
         Run(
             labels=(("qk norm", "with" if qk_norm else "without"), ("learning rate", rate)),
             model=_gpt(n_layers=2, d_model=64, norm="rmsnorm", qk_norm=qk_norm),
-            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=16),
+            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=8),
             training_bytes=NORM_STEPS * BATCH * CONTEXT,
         )
         for qk_norm in (False, True)
