@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 Array = np.ndarray
 ZOOMS = 24  # each halves the search about the best rate
-REWEIGHTINGS = 20
+REWEIGHTINGS = 40
 LEAST_ERROR = 1e-4  # relative; errors below it weigh alike, so that no weight is infinite
 
 
