@@ -156,9 +156,11 @@ def _loads(routing: Routing, shares: Tensor, state: State) -> list:
         bar = Rectangle(
             x + 2, bottom - share * scale, width - 4, share * scale, PALETTE["blue"], tip=tip
         )
+        middle = x + width / 2
         shapes += [
             bar,
-            Text(x + width / 2, bottom + 12, str(expert), size=11, anchor="middle", color=GRAY),
+            Text(middle, bottom - share * scale - 8, f"{share:.0%}", size=10, anchor="middle"),
+            Text(middle, bottom + 12, str(expert), size=11, anchor="middle", color=GRAY),
         ]
     limit = state.capacity_factor / n_experts
     for share, name, color in ((1 / n_experts, "alike", GRAY), (limit, "full", PALETTE["red"])):
