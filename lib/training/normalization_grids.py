@@ -19,16 +19,21 @@ SEEDS = (0, 1, 2)
 CONTEXT, BATCH = 64, 16  # tokens, sequences: 1,024 bytes to a step
 PLACEMENT_STEPS, WARMUP = 240, 60
 PLACEMENT_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-NORM_STEPS = 320
+NORM_STEPS = 240
 NORM_RATES = (3e-3, 1e-2)
 NORMS = ("layernorm", "rmsnorm", "batchnorm", "dynamic_tanh")
 QK_RATES = (1e-2, 3e-2, 1e-1)
 
 
 def placement_grid() -> list[Run]:
-    """Post- and pre-norm with and without warmup, sandwich and output norm without; four rates."""
-    settings = [(place, warmup) for place in ("post", "pre") for warmup in (0, WARMUP)]
-    settings += [("sandwich", 0), ("output", 0)]
+    """Post- and pre-norm with and without warmup at four rates; the two newer ones at one rate."""
+    settings = [
+        (place, warmup, rate)
+        for place in ("post", "pre")
+        for warmup in (0, WARMUP)
+        for rate in PLACEMENT_RATES
+    ]
+    settings += [("sandwich", 0, PLACEMENT_RATES[2]), ("output", 0, PLACEMENT_RATES[2])]
     return [
         Run(
             labels=(("placement", place), ("warmup", warmup), ("learning rate", rate)),
@@ -36,8 +41,7 @@ def placement_grid() -> list[Run]:
             training=_training(PLACEMENT_STEPS, rate, warmup, seed, evaluations=2),
             training_bytes=PLACEMENT_STEPS * BATCH * CONTEXT,
         )
-        for place, warmup in settings
-        for rate in PLACEMENT_RATES
+        for place, warmup, rate in settings
         for seed in SEEDS
     ]
 
