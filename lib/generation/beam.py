@@ -175,7 +175,7 @@ def extend(
         if not running and not group.finished:
             raise ValueError("all that could follow is forbidden: no token is left to choose")
         if not group.done:
-            taken += [c.token for c in running]
+            taken += [c.token for c in candidates if c.token not in config.stop_ids][:size]
         best = running[0].log_p if running else -math.inf
         group.done = is_done(group, best, len(before[0]) + 1, config)
         found += [c.moved(start) for c in candidates]

@@ -21,7 +21,9 @@ def test_contrastive_search_equals_old_transformers(old_model, case):
     ids, mask = prompts()
     expected = OLD["contrastive"][case]
     config = GenerationConfig(max_new_tokens=N_NEW, **expected["setting"])
-    assert generate(old_model, ids, config, mask.bool()).ids.tolist() == expected["sequences"]
+    rows = expected["rows"]
+    ours = generate(old_model, ids[rows], config, mask.bool()[rows])
+    assert ours.ids.tolist() == expected["sequences"]
 
 
 @given(st.integers(0, 500))

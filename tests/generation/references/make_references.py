@@ -60,6 +60,8 @@ CONTRASTIVE = [
     dict(penalty_alpha=0.9, top_k=3),
     dict(penalty_alpha=0.5, top_k=4, repetition_penalty=1.2),
 ]
+# 4.49 lets padding count as text in the repetition penalty: there only prompts without padding.
+FULL = [0, 2, 3, 5]
 DOLA = ["low", "high", [2], [1, 3, 5]]
 
 
@@ -71,13 +73,14 @@ def main() -> None:
         transformers.LlamaConfig(**SMALL, tie_word_embeddings=False)
     ).eval()
     fill(model)
-    common = dict(max_new_tokens=N_NEW, do_sample=False, pad_token_id=1, eos_token_id=None)
+    common = dict(max_new_tokens=N_NEW, do_sample=False, pad_token_id=0, eos_token_id=None)
     scored = dict(num_return_sequences=2, return_dict_in_generate=True, output_scores=True)
     out: dict = {"transformers": transformers.__version__, "groups": [], "contrastive": []}
     for setting in GROUPS:
-        found = model.generate(ids, attention_mask=mask, **common, **scored, **setting)
+        rows = FULL if "repetition_penalty" in setting else list(range(6))
+        found = model.generate(ids[rows], attention_mask=mask[rows], **common, **scored, **setting)
         out["groups"].append({
-            "setting": setting, "sequences": found.sequences.tolist(),
+            "setting": setting, "rows": rows, "sequences": found.sequences.tolist(),
             "scores": found.sequences_scores.tolist(),
         })  # fmt: skip
     # One prompt at a time: 4.49 lets the padding of a finished prompt count as a taken token.
@@ -92,8 +95,9 @@ def main() -> None:
                 "sequences": found.sequences.tolist(), "scores": found.sequences_scores.tolist(),
             })  # fmt: skip
     for setting in CONTRASTIVE:
-        found = model.generate(ids, attention_mask=mask, **common, **setting)
-        out["contrastive"].append({"setting": setting, "sequences": found.tolist()})
+        rows = FULL if "repetition_penalty" in setting else list(range(6))
+        found = model.generate(ids[rows], attention_mask=mask[rows], **common, **setting)
+        out["contrastive"].append({"setting": setting, "rows": rows, "sequences": found.tolist()})
     out["dola"] = []
     for layers in DOLA:  # one prompt at a time: 4.49 chooses one layer for a whole batch
         rows = [
