@@ -98,11 +98,7 @@ check_utilization = Exercise(
     ],
     mistakes=[
         Mistake(
-            lambda n, speed, peak, recomputed: (
-                tuple(reversed(utilization(n, speed, peak, recomputed)))
-                if recomputed
-                else utilization(n, speed, peak, recomputed)
-            ),
+            lambda *case: tuple(reversed(utilization(*case))),
             "The two are swapped: it is the hardware that recomputes.",
         ),
         Mistake(
@@ -251,18 +247,11 @@ def rounded(weight: Float[Tensor, "out in"], bits: int, group: int) -> Float[Ten
     return ((grouped / scale).round() * scale).flatten(1)
 
 
-def _truncated(weight, bits, group):
+def _rounded_wrongly(weight, bits, group, size=torch.abs, round_=torch.round):
     most = 2 ** (bits - 1) - 1
     grouped = weight.unflatten(1, (-1, group))
-    scale = grouped.abs().amax(dim=2, keepdim=True) / most
-    return ((grouped / scale).trunc() * scale).flatten(1)
-
-
-def _largest_signed(weight, bits, group):
-    most = 2 ** (bits - 1) - 1
-    grouped = weight.unflatten(1, (-1, group))
-    scale = grouped.amax(dim=2, keepdim=True) / most
-    return ((grouped / scale).round().clamp(-most, most) * scale).flatten(1)
+    scale = size(grouped).amax(dim=2, keepdim=True) / most
+    return (round_(grouped / scale).clamp(-most, most) * scale).flatten(1)
 
 
 def _random_weights(seed: int) -> list[tuple]:
@@ -280,8 +269,14 @@ check_rounded = Exercise(
             lambda weight, bits, group: rounded(weight, bits, weight.shape[1]),
             "Each group has a scale of its own, not each row.",
         ),
-        Mistake(_truncated, "Round to the nearest integer; this cuts off."),
-        Mistake(_largest_signed, "The largest weight by size: take the absolute value first."),
+        Mistake(
+            lambda *case: _rounded_wrongly(*case, round_=torch.trunc),
+            "Round to the nearest integer; this cuts off.",
+        ),
+        Mistake(
+            lambda *case: _rounded_wrongly(*case, size=torch.clone),
+            "The largest weight by size: take the absolute value first.",
+        ),
         Mistake(
             lambda weight, bits, group: rounded(weight, bits + 1, group),
             "One bit is the sign: the largest integer is 2^(bits - 1) - 1.",
