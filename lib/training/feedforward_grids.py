@@ -18,10 +18,11 @@ from lib.training.batches import Tokens, windows_in_order
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
 from lib.training.experiments import Row, Run
-from lib.training.mixture import languages
+from lib.training.loop import train
+from lib.training.mixture import BLOCK, languages, mixture
 
 SEEDS = (0, 1, 2)
-CONTEXT, BATCH, STEPS = 64, 32, 320  # tokens, sequences: 2,048 bytes to a step
+CONTEXT, BATCH, STEPS = 64, 16, 400  # tokens, sequences: 1,024 bytes to a step
 PLAIN = {"ReLU": "relu", "GELU": "gelu", "Swish": "silu"}
 RATE = 6e-3
 D_FF = 240  # plain; two thirds of it, 160, with a gate: exactly as many parameters
@@ -48,7 +49,7 @@ BALANCING = {
     "none": (RouterConfig(), {}),
     "loss": (RouterConfig(), dict(balance_loss=0.01)),
     "noise": (RouterConfig(noisy=True), {}),
-    "bias": (RouterConfig(bias=True), dict(bias_rate=0.001)),
+    "bias": (RouterConfig(bias=True), dict(bias_rate=0.003)),
 }
 DENSE = {
     "dense, equal FLOPs": N_ACTIVE * D_EXPERT,
@@ -83,6 +84,45 @@ def expert_models() -> dict[str, tuple[ModelConfig, dict]]:
         for name, (router, training) in BALANCING.items()
     }
     return models | {name: (_small(d_ff=d_ff), {}) for name, d_ff in DENSE.items()}
+
+
+def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, list[Row]]:
+    """The experiment `experts` in small: the model after `steps` steps, and a row every 10 steps.
+
+    A row has the validation loss and the mean over layers of the entropy of loads.
+    """
+    config, changes = expert_models()[name]
+    tokens, validation = mixture()
+    rows: list[Row] = []
+
+    def record(model: LanguageModel, row: dict) -> None:
+        layers = routings_of(model, validation[: 3 * 8 * BLOCK + 1])
+        entropies = [load_entropy(load(layer)).item() for layer in layers]
+        rows.append(
+            {
+                "model": name,
+                "seed": seed,
+                "step": row["step"],
+                "loss": row["validation_loss"],
+                "entropy": sum(entropies) / len(entropies),
+            }
+        )
+
+    torch.manual_seed(seed)
+    model = LanguageModel(config)
+    training = TrainingConfig(
+        steps=steps,
+        batch_size=16,
+        context_length=CONTEXT,
+        learning_rate=RATE,
+        schedule="constant",
+        evaluate_every=10,
+        evaluation_sequences=96,
+        seed=seed,
+        **changes,
+    )
+    train(model, tokens, training, validation, on_evaluation=record)
+    return model, rows
 
 
 def routing_measures(model: LanguageModel, validation: Tokens) -> Row:
