@@ -1,6 +1,7 @@
-"""From GPT-2 to Llama 3 to Qwen3: one configuration, one change at a time."""
+"""From GPT-2 to Llama 3 to Qwen3, one change at a time; and three published models with experts."""
 
 from lib.model.config import ModelConfig
+from lib.model.routing import RouterConfig
 
 # What changes, and the fields that say so. Sizes stay, but for those of `family_steps`.
 GPT2_TO_LLAMA = {
@@ -33,3 +34,63 @@ def family_steps(
         config = config.replace(**changes)
         steps.append((name, changes, config))
     return steps
+
+
+def mixtral_8x7b() -> ModelConfig:
+    """Mixtral 8x7B: 8 experts, 2 active (Jiang et al., 2024, table 1)."""
+    return ModelConfig(
+        vocab_size=32_000,
+        context_length=32_768,
+        d_model=4096,
+        n_layers=32,
+        n_heads=32,
+        n_kv_heads=8,
+        d_ff=14_336,
+        rope_base=1_000_000.0,
+        n_experts=8,
+        n_active_experts=2,
+    )
+
+
+def qwen3_30b_a3b() -> ModelConfig:
+    """Qwen3 30B-A3B: 128 narrow experts, 8 active (Yang et al., 2025, table 2)."""
+    return ModelConfig(
+        vocab_size=151_936,
+        context_length=40_960,
+        d_model=2048,
+        n_layers=48,
+        n_heads=32,
+        n_kv_heads=4,
+        d_head=128,
+        d_ff=6144,
+        rope_base=1_000_000.0,
+        norm_eps=1e-6,
+        qk_norm=True,
+        n_experts=128,
+        n_active_experts=8,
+        d_expert=768,
+    )
+
+
+def deepseek_v3_feedforward() -> ModelConfig:
+    """The feed-forward part of DeepSeek-V3 (DeepSeek-AI, 2024, section 4.2), in Llama's attention.
+
+    256 experts, 8 active, and a shared one, chosen by sigmoid and bias within 4 of 8 groups; three
+    dense layers first. Its own attention is in lib.model.latent_attention.
+    """
+    return ModelConfig(
+        vocab_size=129_280,
+        context_length=4096,
+        d_model=7168,
+        n_layers=61,
+        n_heads=128,
+        d_head=128,
+        d_ff=18_432,
+        norm_eps=1e-6,
+        n_experts=256,
+        n_active_experts=8,
+        n_shared_experts=1,
+        d_expert=2048,
+        dense_layers=(0, 1, 2),
+        router=RouterConfig(gate="sigmoid", scale=2.5, bias=True, n_groups=8, n_active_groups=4),
+    )

@@ -5,9 +5,17 @@ from itertools import pairwise
 import pytest
 import torch
 import transformers
+from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3MoE
 
 from lib.model import LanguageModel, ModelConfig
-from lib.model.families import GPT2_TO_LLAMA, family_steps
+from lib.model.families import (
+    GPT2_TO_LLAMA,
+    deepseek_v3_feedforward,
+    family_steps,
+    mixtral_8x7b,
+    qwen3_30b_a3b,
+)
+from lib.model.parameters import expert_parameters, parameters_by_part
 
 GPT2 = ModelConfig.gpt2(
     vocab_size=61, context_length=32, d_model=48, n_layers=2, n_heads=6, d_ff=80, norm_eps=1e-5
@@ -133,3 +141,43 @@ def test_the_steps_end_at_the_published_models():
     steps = family_steps(ModelConfig.gpt2(**start), n_kv_heads=8, d_head=128)
     assert steps[-1][2] == ModelConfig.qwen3_0_6b()
     assert all(a != b for (_, _, a), (_, _, b) in pairwise(steps))
+
+
+@pytest.mark.parity("parameters of Mixtral 8x7B and Qwen3-30B-A3B", "transformers", "identical")
+@pytest.mark.parametrize(
+    ("config", "settings", "billions"),
+    [
+        (
+            mixtral_8x7b(),
+            transformers.MixtralConfig(max_position_embeddings=32_768),
+            (46.7, 12.9),
+        ),
+        (
+            qwen3_30b_a3b(),
+            transformers.Qwen3MoeConfig(num_hidden_layers=48, head_dim=128),
+            (30.5, 3.3),
+        ),
+    ],
+    ids=["Mixtral", "Qwen3-MoE"],
+)
+def test_sparse_models_have_their_published_sizes(config, settings, billions):
+    with torch.device("meta"):
+        theirs = transformers.AutoModelForCausalLM.from_config(settings)
+    total, active = (
+        sum(parameters_by_part(config, active=active).values()) for active in (False, True)
+    )
+    assert total == sum(weight.numel() for weight in theirs.parameters())
+    assert (total / 1e9, active / 1e9) == pytest.approx(billions, abs=0.06)
+
+
+@pytest.mark.parity("parameters of one expert layer of DeepSeek-V3", "transformers", "identical")
+def test_deepseek_v3_layer_has_its_published_size():
+    config, settings = deepseek_v3_feedforward(), transformers.DeepseekV3Config()
+    with torch.device("meta"):
+        block = DeepseekV3MoE(settings)
+    assert expert_parameters(config) == sum(weight.numel() for weight in block.parameters())
+    assert config.router.scale == settings.routed_scaling_factor
+    assert (config.router.n_groups, config.router.n_active_groups) == (
+        settings.n_group,
+        settings.topk_group,
+    )
