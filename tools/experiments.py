@@ -14,6 +14,7 @@ from lib.reasoning.runs import run as cold_start_runs
 from lib.training.experiments import Measure, Run, run_grid
 from lib.training.feedforward_grids import experts_grid, feedforward_grid, routing_measures
 from lib.training.grids import GRIDS
+from lib.training.leak import leak_experiment
 from lib.training.normalization_grids import GRIDS as NORMALIZATION_GRIDS
 from lib.training.scaling_grids import exact_matches, pilot_grid, repeated_grid, size_grid
 from tools.course import ROOT
@@ -29,6 +30,7 @@ def of_grid(grid: Callable[[], list[Run]], measure: Measure | None = None) -> Ex
 
 EXPERIMENTS: dict[str, Experiment] = {
     **{name: of_grid(*grid) for name, grid in NORMALIZATION_GRIDS.items()},  # chapter 3
+    "leak": leak_experiment,
     "feedforward": of_grid(feedforward_grid),  # chapter 4
     "experts": of_grid(experts_grid, routing_measures),
     **{name: of_grid(grid) for name, grid in GRIDS.items()},  # chapter 5

@@ -4,16 +4,14 @@ All are small GPTs on Python's documentation, byte by byte: one or two hundred t
 a quarter of a million bytes, 10 to 20 seconds of one core a run.
 """
 
-import copy
-
 import torch
 
 from lib.model import LanguageModel, ModelConfig
 from lib.model.inspection import layer_steps
 from lib.training.batches import Tokens, windows_in_order
 from lib.training.config import TrainingConfig
-from lib.training.evaluation import next_token_loss
 from lib.training.experiments import Row, Run
+from lib.training.leak import loss_in_training_mode
 
 SEEDS = (0, 1, 2)
 CONTEXT, BATCH = 64, 16  # tokens, sequences: 1,024 bytes to a step
@@ -82,18 +80,9 @@ def qk_norm_grid() -> list[Run]:
     ]
 
 
-def loss_in_training_mode(model: LanguageModel, validation: Tokens) -> Row:
-    """The validation loss with every norm in training mode, on the batches that training has.
-
-    Only BatchNorm differs: it then uses the statistics of the batch, the text's future among them.
-    """
-    model = copy.deepcopy(model).train()  # BatchNorm would remember what it sees here
-    with torch.no_grad():
-        losses = [
-            next_token_loss(model, windows).item()
-            for windows in windows_in_order(validation, CONTEXT, BATCH, 256)
-        ]
-    return {"training_mode_loss": round(sum(losses) / len(losses), 5)}
+def training_mode(model: LanguageModel, validation: Tokens) -> Row:
+    """The validation loss with every norm in training mode, on batches as training has them."""
+    return {"training_mode_loss": round(loss_in_training_mode(model, validation, BATCH, 256), 5)}
 
 
 def attention_scores(model: LanguageModel, validation: Tokens) -> Row:
@@ -111,7 +100,7 @@ def attention_scores(model: LanguageModel, validation: Tokens) -> Row:
 
 GRIDS = {
     "placement": (placement_grid, None),
-    "norms": (norms_grid, loss_in_training_mode),
+    "norms": (norms_grid, training_mode),
     "qk_norm": (qk_norm_grid, attention_scores),
 }
 
