@@ -71,3 +71,13 @@ def bias_step(
     """
     counts = counts.float()
     return rate * torch.sign(counts.mean() - counts)
+
+
+def expert_information(loads: Float[Tensor, "groups E"]) -> Float[Tensor, ""]:
+    """Mutual information of group and expert in nats, for groups of tokens of equal size.
+
+    `loads` has a row of loads for each group. 0 if all groups use the experts alike; ln(groups) if
+    an expert tells the group.
+    """
+    together = loads.mean(dim=0)
+    return torch.special.entr(together).sum() - torch.special.entr(loads).sum(dim=-1).mean()

@@ -4,6 +4,7 @@
 compares ways to balance experts, and dense models, on the mixture of lib.training.mixture.
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -89,7 +90,7 @@ def expert_models() -> dict[str, tuple[ModelConfig, dict]]:
 def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, list[Row]]:
     """The experiment `experts` in small: the model after `steps` steps, and a row every 10 steps.
 
-    A row has the validation loss and the mean over layers of the entropy of loads.
+    A row has the validation loss and the mean over layers of the entropy of loads (NaN if dense).
     """
     config, changes = expert_models()[name]
     tokens, validation = mixture()
@@ -104,7 +105,7 @@ def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, lis
                 "seed": seed,
                 "step": row["step"],
                 "loss": row["validation_loss"],
-                "entropy": sum(entropies) / len(entropies),
+                "entropy": sum(entropies) / len(entropies) if entropies else math.nan,
             }
         )
 
