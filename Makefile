@@ -10,6 +10,8 @@ TORCH_INDEX ?=
 LAB_ARGS    ?=
 # Further flags for pytest, such as TEST_ARGS="-k bpe"
 TEST_ARGS   ?=
+# The browser for `make test-browser`, if it is not found by itself
+CHROMIUM    ?=
 # Chapters for `make notebooks`, measurements for `make bench`, figures for `make figures`
 NAMES       ?=
 
@@ -18,13 +20,16 @@ RUN   := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip install --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export CHROMIUM
 
-.PHONY: help lab test notebooks figures experiments bench readme badges constraints clean
+.PHONY: help lab test test-browser book notebooks figures experiments bench readme badges constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make lab          open the course in JupyterLab"
 	@echo "make test         run every check and every notebook"
+	@echo "make test-browser move every widget by keyboard in a browser, and read the book in it"
+	@echo "make book         make the executed notebooks a web book: build/book/html"
 	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
 	@echo "make figures      draw the committed figures again"
 	@echo "make experiments  train the models of the chapters' experiments again: hours (NAMES=... for some)"
@@ -43,6 +48,16 @@ test: $(READY)
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m lib.downloads
 	@$(RUN) -m pytest --nbmake --nbmake-timeout=300 tests notebooks $(TEST_ARGS)
+
+test-browser: $(VENV)/.browser $(VENV)/.book
+	@$(RUN) -m tools.browser
+	@$(RUN) -m lib.downloads
+	@$(RUN) -m tools.book
+	@COURSE_BROWSER=1 $(RUN) -m pytest tests/browser $(TEST_ARGS)
+
+book: $(VENV)/.book
+	@$(RUN) -m lib.downloads
+	@$(RUN) -m tools.book
 
 notebooks: $(READY)
 	@$(RUN) -m tools.notebooks $(NAMES)
@@ -97,3 +112,10 @@ $(READY): $(VENV)/.created pyproject.toml constraints.txt
 	@$(PIP) --quiet --no-build-isolation --editable ".[dev]"
 	@touch $@
 	@echo "Ready."
+
+# What only some commands need comes when they are first used.
+
+$(VENV)/.book $(VENV)/.browser: $(VENV)/.%: $(READY)
+	@echo "Installing what make needs for its $* ..."
+	@$(PIP) --quiet --no-build-isolation --editable ".[$*]"
+	@touch $@

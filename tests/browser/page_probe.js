@@ -1,0 +1,125 @@
+// Evaluated in a page: what a test wants to know of a widget. `root` is the widget's element.
+
+// Elements that Tab stops at, in the order of the document.
+function stops(root) {
+  const kinds = "input, select, textarea, button, a[href], [tabindex], [contenteditable=true]";
+  const all = root.querySelectorAll(kinds);
+  return [...all].filter(
+    (e) => (e.tabIndex >= 0 || e.isContentEditable) && !e.disabled && e.getClientRects().length > 0,
+  );
+}
+
+// The words that stand for a control: its label, its text, or the label beside a slider's handle.
+function nameOf(element) {
+  const own = element.getAttribute("aria-label") || element.title || element.textContent.trim();
+  if (element.matches("button")) return own;
+  const labels = element.labels ? [...element.labels].map((l) => l.textContent.trim()) : [];
+  const box = element.closest(".jupyter-widgets.widget-inline-hbox, .player-control");
+  const beside = box && box.querySelector(".widget-label, label");
+  return labels.find(Boolean) || (beside && beside.textContent.trim()) || own;
+}
+
+function channels(color) {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  canvas.fillStyle = color;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data];
+}
+
+function luminance([r, g, b]) {
+  const [x, y, z] = [r, g, b].map((c) => {
+    const s = c / 255;
+    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+}
+
+function contrast(a, b) {
+  const [light, dark] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+// What lies behind a place: the last shape of the picture there, or the nearest background color.
+function behind(element) {
+  const svg = element.closest("svg");
+  if (svg) {
+    const box = element.getBoundingClientRect();
+    const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+    let color = [255, 255, 255, 255];
+    for (const shape of svg.querySelectorAll("rect, circle")) {
+      if (shape.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_PRECEDING) break;
+      const r = shape.getBoundingClientRect();
+      const fill = shape.getAttribute("fill");
+      if (fill && fill !== "none" && r.left <= x && x <= r.right && r.top <= y && y <= r.bottom) {
+        color = channels(fill);
+      }
+    }
+    return color;
+  }
+  for (let e = element; e; e = e.parentElement) {
+    const color = channels(getComputedStyle(e).backgroundColor);
+    if (color[3] === 255) return color;
+  }
+  return [255, 255, 255, 255];
+}
+
+// Texts with less contrast than WCAG 2.2 AA asks: 4.5, or 3 where letters are large.
+function faint(root) {
+  const found = [];
+  for (const element of root.querySelectorAll("*")) {
+    const text = [...element.childNodes]
+      .filter((n) => n.nodeType === Node.TEXT_NODE)
+      .map((n) => n.data.trim())
+      .join(" ");
+    const inactive = element.closest(":disabled, [aria-disabled=true]"); // WCAG leaves these out
+    if (!text || inactive || !element.getClientRects().length) continue;
+    if (element.matches("title, option, style, script")) continue;
+    const style = getComputedStyle(element);
+    const color = element.closest("svg") ? element.getAttribute("fill") || style.fill : style.color;
+    const ratio = contrast(channels(color), behind(element));
+    const size = parseFloat(element.getAttribute("font-size") || style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && parseInt(style.fontWeight) >= 700);
+    if (ratio < (large ? 3 : 4.5)) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}
+
+// What sticks out of the widget to the right, and so cannot be seen.
+function sticksOut(root) {
+  const right = root.getBoundingClientRect().right + 1;
+  const parts = root.querySelectorAll("input, select, button, .widget-html-content, svg, img, label");
+  return [...parts]
+    .filter((e) => e.getClientRects().length && e.getBoundingClientRect().right > right)
+    .map((e) => e.outerHTML.slice(0, 100));
+}
+
+// The picture as one string; changes exactly when the reader sees another picture.
+function pictureOf(root) {
+  const picture = root.querySelector("svg[viewBox]:not(.icon)") || root.querySelector("img");
+  return picture.tagName === "IMG" ? picture.src : picture.outerHTML;
+}
+
+// Milliseconds from the next key press to the first frame with another picture, or null after 3 s.
+function timeKey(root) {
+  const before = pictureOf(root);
+  return new Promise((resolve) => {
+    document.addEventListener(
+      "keydown",
+      (event) => {
+        const start = event.timeStamp;
+        const look = async () => {
+          if (pictureOf(root) !== before) {
+            const image = root.querySelector("img");
+            if (image && !root.querySelector("svg[viewBox]")) await image.decode().catch(() => {});
+            requestAnimationFrame(() => resolve(performance.now() - start));
+          } else if (performance.now() - start > 3000) resolve(null);
+          else requestAnimationFrame(look);
+        };
+        look();
+      },
+      { once: true, capture: true },
+    );
+  });
+}
+
+window.probe = { stops, nameOf, faint, sticksOut, pictureOf, timeKey };

@@ -1,0 +1,147 @@
+"""The widgets of every chapter in JupyterLab, moved by keyboard in a real browser.
+
+Screenshots and the measured times go to build/browser: look at them. No time is asserted.
+"""
+
+import json
+import re
+from itertools import pairwise
+
+import nbformat
+import pytest
+
+from tests.browser.conftest import SCREENSHOTS, TABLET, WIDE
+from tests.browser.probing import (
+    install,
+    press,
+    shown,
+    stops,
+    summary,
+    time_keys,
+    wait_for_change,
+)
+from tools.notebooks import names, notebook_path
+
+WIDGET = ".jp-OutputArea-output > .widget-vbox, .jp-OutputArea-output .jupyter-widgets-view > *"
+EXPLORER = re.compile(r"^(?:\w+ = )?\w+_explorer\(", re.MULTILINE)
+PANEL = "window.jupyterapp?.shell?.currentWidget"
+# In the kernel: has showing the widgets moved any of them?
+UNMOVED = (
+    "[e.state == e.initial for e in __import__('gc').get_objects() "
+    "if type(e).__name__ == 'Explorer' and hasattr(e, 'initial')]"
+)
+
+
+def widgets_of(name):
+    notebook = nbformat.read(notebook_path(name), as_version=4)
+    return sum(
+        bool(EXPLORER.search(cell.source)) for cell in notebook.cells if cell.cell_type == "code"
+    )
+
+
+CHAPTERS = [name for name in names() if notebook_path(name).exists() and widgets_of(name)]
+
+
+def run_all(page, address):
+    """Opens a chapter and runs all its cells."""
+    page.goto(address)
+    page.wait_for_function(f"() => {PANEL}?.sessionContext?.session?.kernel", timeout=120_000)
+    page.wait_for_function(f"() => {PANEL}.sessionContext.isReady", timeout=120_000)
+    page.evaluate("() => jupyterapp.commands.execute('application:toggle-left-area')")
+    page.set_default_timeout(600_000)
+    went_through = page.evaluate("() => jupyterapp.commands.execute('notebook:run-all-cells')")
+    errors = page.query_selector_all("[data-mime-type='application/vnd.jupyter.error']")
+    assert went_through, [error.inner_text()[-500:] for error in errors]
+    page.set_default_timeout(60_000)
+
+
+def ask_kernel(page, expression):
+    """The value of an expression in the kernel, as text."""
+    return page.evaluate(
+        f"""async expression => {{
+          const kernel = {PANEL}.sessionContext.session.kernel;
+          const asked = kernel.requestExecute(
+            {{code: "", silent: true, user_expressions: {{x: expression}}}});
+          return (await asked.done).content.user_expressions.x.data["text/plain"];
+        }}""",
+        expression,
+    )
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_widgets_by_keyboard(name, page, lab, record):
+    run_all(page, lab(name))
+    install(page)
+    page.wait_for_selector(WIDGET)
+    roots = [root for root in page.query_selector_all(WIDGET) if root.query_selector("button")]
+    assert len(roots) == widgets_of(name), "one widget for each cell that makes one"
+    assert "False" not in ask_kernel(page, UNMOVED), "showing a widget moved a control"
+    for number, root in enumerate(roots):
+        which = f"{name}-{number + 1}" if len(roots) > 1 else name
+        root.scroll_into_view_if_needed()
+        check_focus_order(page, root)
+        check_look(page, root, which)
+        check_moves(page, root, which, record)
+
+
+def check_focus_order(page, root):
+    """Tab goes through all controls from top to bottom, and each has a name."""
+    places = stops(page, root)
+    nameless = [place.kind for place in places if not place.name and place.kind != "play"]
+    assert nameless == []
+    places[0].element.focus()
+    for place in places[1:]:
+        page.keyboard.press("Tab")
+        assert place.element.evaluate("e => e === document.activeElement"), place.name
+    tops = [place.element.bounding_box()["y"] for place in places if place.kind != "readout"]
+    assert all(b > a - 20 for a, b in pairwise(tops)), "from top to bottom"
+
+
+def check_look(page, root, which):
+    """Nothing sticks out and nothing is faint, in a wide window and on a tablet."""
+    for size in (WIDE, TABLET):
+        page.set_viewport_size({**size, "height": 1500})
+        page.wait_for_timeout(700)
+        root.scroll_into_view_if_needed()
+        root.screenshot(path=SCREENSHOTS / f"{which}-{size['width']}.png")
+        assert page.evaluate("root => probe.sticksOut(root)", root) == [], size
+        assert page.evaluate("root => probe.faint(root)", root) == [], "contrast of text below AA"
+    page.set_viewport_size(WIDE)
+    page.wait_for_timeout(500)
+
+
+def check_moves(page, root, which, record):
+    """Each control moves by keyboard; most change the picture; Reset goes back to the start."""
+    start = shown(page, root)
+    reset = next(stop for stop in stops(page, root) if stop.name == "Reset")
+    changed, unchanged, times = [], [], {}
+    for number, stop in enumerate(stops(page, root)):
+        # A change of one control may disable or redraw another, so look again each time.
+        stop = stops(page, root)[number]
+        if stop.kind in ("play", "readout") or stop.name == "Reset":
+            continue
+        before = shown(page, root)
+        press(page, stop)
+        if wait_for_change(page, root, before):
+            changed.append(stop.name)
+        else:
+            unchanged.append(stop.name)
+            moved = shown(page, root) != before
+            assert moved or stop.kind == "button", f"{stop.name} does not move"
+        if changed and changed[-1] == stop.name and stop.kind == "slider" and len(times) < 6:
+            times[stop.name] = time_keys(page, root, stop, presses=6)
+        if shown(page, root) != start:
+            reset.element.focus()
+            page.keyboard.press("Enter")
+            page.wait_for_function(
+                "([root, picture]) => root.querySelector('img')?.src !== undefined"
+                " && !root.querySelector('svg[viewBox]') || probe.pictureOf(root) === picture",
+                arg=[root, start[0]],
+            )
+            page.wait_for_timeout(300)
+    assert len(changed) >= len(unchanged), f"these change nothing to see: {unchanged}"
+    assert page.evaluate("root => root.querySelector('[role=alert]')", root) is None
+    pressed = [t for some in times.values() for t in some]
+    if pressed:
+        record(which, {**summary(pressed), "controls": list(times)})
+        print(f"\n{which}: {json.dumps(summary(pressed))}; no new picture: {unchanged or 'none'}")

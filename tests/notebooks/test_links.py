@@ -1,0 +1,108 @@
+"""Links between chapters, glossary and maps lead to sections that are there."""
+
+import functools
+import re
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+from tests.library import ROOT
+from tools import maps
+from tools.book.sources import slug
+from tools.notebooks import names, notebook_path
+
+FOLDER = ROOT / "notebooks"
+PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
+CHAPTERS = [notebook_path(name).name for name in names() if notebook_path(name).exists()]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+
+
+@functools.lru_cache(maxsize=64)
+def prose(page):
+    """The Markdown of a page, its code left out, and cell by cell in one text."""
+    path = FOLDER / page
+    if path.suffix == ".ipynb":
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    else:
+        text = path.read_text(encoding="utf-8")
+    return re.sub(r"(?ms)^(`{3,}).*?^\1 *$", "", text)
+
+
+@functools.lru_cache(maxsize=64)
+def sections(page):
+    """Text of each section, by the name of its heading in links."""
+    parts = HEADING.split(prose(page))[1:]
+    return {slug(title): text for title, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def dead_links(page):
+    found = []
+    for target in LINK.findall(re.sub(r"`[^`\n]*`", "", prose(page))):
+        file, _, name = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        missing = file and not (FOLDER / file).exists()
+        if missing or (name and unquote(name) not in sections(file or page)):
+            found.append(target)
+    return found
+
+
+@pytest.mark.parametrize("page", CHAPTERS + PAGES)
+def test_links_lead_to_sections(page):
+    assert dead_links(page) == []
+
+
+def rows(page, heading):
+    """Cells of each line of the table below a heading, the first two lines left out."""
+    lines = [line for line in sections(page)[heading].splitlines() if line.startswith("|")]
+    split = (re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in lines[2:])
+    return [[cell.strip() for cell in line] for line in split]
+
+
+TERMS = rows("glossary.md", "Words") if "glossary.md" in PAGES else []
+
+
+def test_there_is_a_glossary():
+    assert len(TERMS) > 50
+    terms = [term.lower() for term, *_ in TERMS]
+    assert terms == sorted(terms), "in the order of the alphabet"
+    assert len(set(terms)) == len(terms)
+
+
+@pytest.mark.parametrize(("term", "meaning", "link"), TERMS)
+def test_the_section_of_a_term_speaks_of_it(term, meaning, link):
+    (target,) = LINK.findall(link)
+    file, _, name = target.partition("#")
+    assert name, "a term leads to a section"
+    text = unquote(name).replace("-", " ") + sections(file)[unquote(name)]
+    words = [w for part in re.split(r"[,:(]", term) if (w := part.strip(" ()`"))]
+    assert any(word.lower() in text.lower() for word in words), words
+    assert len(meaning) > 10
+
+
+def test_one_letter_has_one_meaning():
+    letters = [
+        r for line in rows("glossary.md", "Letters") for r in re.findall(r"\$(.+?)\$", line[0])
+    ]
+    assert len(letters) > 12
+    assert len(set(letters)) == len(letters)
+
+
+def test_the_map_of_the_library_is_in_step():
+    text = (ROOT / maps.MAP).read_text(encoding="utf-8")
+    assert maps.render() == text, "run: make readme"
+
+
+def test_every_line_of_the_map_of_the_notes_has_its_place():
+    """A topic of the notes, the section that takes it up, and what is said there."""
+    page = "map_of_the_notes.md"
+    places = [line for heading in sections(page) for line in rows(page, heading)]
+    assert len(places) > 40
+    for topic, place, says in places:
+        assert topic
+        assert says
+        assert LINK.findall(place), topic
+        assert all("#" in target for target in LINK.findall(place)), topic

@@ -1,0 +1,157 @@
+"""Lays the chapters out for Sphinx: notebooks as they are committed, a front page, scripts."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from tools import readme
+from tools.book import SOURCE
+from tools.book.widgets import BookWidget
+from tools.course import ROOT, read_settings
+from tools.links import COURSE, NAVIGATION, TAG
+from tools.notebooks import notebook_path
+
+STATIC = Path(__file__).parent / "static"
+PLAYER = """\
+<div class="player" data-player="{name}"></div>
+"""
+INDEX = """\
+{intro}
+
+{start}
+
+## Chapters
+
+{chapters}
+
+## To look things up
+
+{pages}
+
+```{{toctree}}
+:hidden:
+:caption: Chapters
+
+{chapter_list}
+```
+
+```{{toctree}}
+:hidden:
+:caption: To look things up
+
+{page_list}
+```
+"""
+START = """\
+You are reading the web edition. Its pictures and numbers are those of the executed notebooks; \
+three widgets can be moved here, at a choice of settings: {players}. To run and change everything, \
+clone {repository} and run `make lab`."""
+
+
+def slug(title: str) -> str:
+    """The name of a heading in links, as JupyterLab makes it."""
+    return title.strip().replace(" ", "-")
+
+
+def write_sources(widgets: Sequence[BookWidget], folder: Path = SOURCE) -> list[str]:
+    """Writes all that Sphinx reads but the widgets' data, and returns the names of the pages."""
+    for path in [*folder.glob("*.ipynb"), *folder.glob("*.md")]:
+        path.unlink()
+    (folder / "_static").mkdir(parents=True, exist_ok=True)
+    alt: dict[str, str] = {}
+    chapters = [name for name in COURSE if notebook_path(name).exists()]
+    for name in chapters:
+        notebook = for_book(nbformat.read(notebook_path(name), as_version=4), name, widgets)
+        alt |= alt_texts(notebook)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    pages = sorted(path.stem for path in (ROOT / "notebooks").glob("*.md"))
+    for name in pages:
+        text = (ROOT / "notebooks" / f"{name}.md").read_text(encoding="utf-8")
+        (folder / f"{name}.md").write_text(inside(text), encoding="utf-8")
+    (folder / "alt.json").write_text(json.dumps(alt), encoding="utf-8")
+    (folder / "index.md").write_text(index(chapters, pages, widgets), encoding="utf-8")
+    shutil.copytree(ROOT / "figures", folder / "figures", dirs_exist_ok=True)
+    shutil.copytree(STATIC, folder / "_static", dirs_exist_ok=True)
+    (folder / "_static" / "mathjax").mkdir(exist_ok=True)
+    script = files("mathjax") / "static" / "mathjax" / "es5" / "tex-svg-full.js"
+    (folder / "_static" / "mathjax" / "tex-svg-full.js").write_bytes(script.read_bytes())
+    return ["index", *chapters, *pages]
+
+
+def for_book(notebook: NotebookNode, name: str, widgets: Sequence[BookWidget] = ()) -> NotebookNode:
+    """A chapter with a number in its title, and players below the pictures of movable widgets.
+
+    The set-up cell goes, and the links at its foot: the pages of the book have their own.
+    """
+    notebook = copy.deepcopy(notebook)
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if not {TAG, NAVIGATION} & set(cell.metadata.get("tags", []))
+    ]
+    head = notebook.cells[0]
+    head.source = re.sub(r"\A# ", f"# {int(name[:2])}. ", head.source)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = inside(cell.source)
+            continue
+        for widget in widgets:
+            if widget.belongs_to(name, cell.source):
+                html = PLAYER.format(name=widget.name)
+                cell.outputs.append(nbformat.v4.new_output("display_data", {"text/html": html}))
+    return notebook
+
+
+def inside(text: str) -> str:
+    """Markdown whose links to files outside the book lead to the repository, or are plain text."""
+    repository = read_settings().repository
+
+    def link(found: re.Match) -> str:
+        words, path = found.groups()
+        return f"[{words}]({repository}/blob/main/{path})" if repository else words
+
+    return re.sub(r"(?<!!)\[([^\]]*)\]\(\.\./(?!notebooks/)([^)]+)\)", link, text)
+
+
+def alt_texts(notebook: NotebookNode) -> dict[str, str]:
+    """The alt text of each picture in the outputs, by the SHA-256 of its bytes."""
+    found = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if picture := output.get("data", {}).get("image/png"):
+                checksum = hashlib.sha256(base64.b64decode(picture)).hexdigest()
+                found[checksum] = output.data["text/plain"]
+    return found
+
+
+def index(chapters: Sequence[str], pages: Sequence[str], widgets: Sequence[BookWidget]) -> str:
+    """The front page: the README's beginning, its table of chapters, and the list of pages."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    intro = re.sub(r"<!--.*?-->\n?", "", text.split("\n## ")[0]).replace("(notebooks/", "(")
+    titles = {p: _title(ROOT / "notebooks" / f"{p}.md") for p in pages}
+    table = readme.chapters().replace("(notebooks/", "(")
+    start = START.format(
+        players=", ".join(f"[{widget.title}]({widget.chapter}.ipynb)" for widget in widgets),
+        repository=read_settings().repository or "the repository",
+    )
+    return INDEX.format(
+        intro=intro.strip(),
+        start=start,
+        chapters=table,
+        pages="\n".join(f"- [{title}]({page}.md)" for page, title in titles.items()),
+        chapter_list="\n".join(f"{int(c[:2])}. {COURSE[c]} <{c}>" for c in chapters),
+        page_list="\n".join(f"{title} <{page}>" for page, title in titles.items()),
+    )
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
