@@ -114,6 +114,18 @@ def parity(root: Path = ROOT) -> str:
     return _table(["what", "compared with", "agreement", "test"], rows)
 
 
+def stages(root: Path = ROOT) -> str:
+    """Table of chapter 10: every stage of the life-cycle, mean and standard error of its seeds."""
+    from lib.reasoning.results import stage_table
+    from lib.training.experiments import read_table
+
+    rows = read_table(root / "figures" / "cold_start_experiment.csv")
+    if not rows:
+        return "*Not run yet.*"
+    table = stage_table(rows)
+    return _table(list(table[0]), [list(row.values()) for row in table])
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
@@ -129,6 +141,8 @@ def render(text: str, root: Path = ROOT) -> str:
         "bench": bench(root),
         "parity": parity(root),
     }
+    if "<!-- stages:begin -->" in text:
+        parts["stages"] = stages(root)
     for marker, content in parts.items():
         text = replace_between(text, marker, content)
     return text

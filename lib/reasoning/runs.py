@@ -172,14 +172,20 @@ def run(table: Path, workers: int = 1) -> None:
     curves, samples = table.with_name("cold_start_curves.csv"), table.with_name(SAMPLES)
     done = {row["run"] for row in read_table(table)}
     missing = [job for job in jobs if key(job) not in done]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(max(1, min(workers, len(missing)))) as pool:
-        for _, rows, record in pool.imap(do_job, missing):
-            write_table(_merged(read_table(table), rows, ("part", "seed")), table)
-            if record.rows:
-                write_table(_merged(read_table(curves), record.rows, ("stage", "seed")), curves)
-            if record.samples:
-                _write_samples(samples, record.samples)
+    for _, rows, record in each(missing, workers):
+        write_table(_merged(read_table(table), rows, ("part", "seed")), table)
+        if record.rows:
+            write_table(_merged(read_table(curves), record.rows, ("stage", "seed")), curves)
+        if record.samples:
+            _write_samples(samples, record.samples)
+
+
+def each(jobs: list[tuple[str, int]], workers: int) -> Iterator[tuple[str, list[Row], "Recorder"]]:
+    """Do jobs, `workers` at a time, each in a new process."""
+    if jobs:
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(min(workers, len(jobs))) as pool:
+            yield from pool.imap(do_job, jobs)
 
 
 SAMPLES = "cold_start_samples.json"

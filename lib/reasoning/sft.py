@@ -158,6 +158,19 @@ class SFTConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
+def only_last_layers(model: LanguageModel, n_layers: int) -> int:
+    """Let only the last `n_layers` blocks learn; returns their number of weights.
+
+    What lies below keeps no activations and no optimizer state: memory falls by that much.
+    """
+    if not 1 <= n_layers <= len(model.blocks):
+        raise ValueError(f"n_layers must be in 1 .. {len(model.blocks)}, got {n_layers}")
+    model.requires_grad_(False)
+    for block in model.blocks[-n_layers:]:
+        block.requires_grad_(True)
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
 def batches(examples: Sequence[Example], config: SFTConfig) -> Iterator[list[Example]]:
     """`config.steps` batches, pass after pass, each pass in a new order."""
     dice, waiting = random.Random(f"batches {config.seed}"), []

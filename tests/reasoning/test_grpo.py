@@ -51,7 +51,7 @@ def test_a_group_of_equal_rewards_teaches_nothing():
 # The objective
 
 
-@given(st.floats(0.05, 3, width=32), st.floats(-2, 2, width=32), st.sampled_from([0.1, 0.2, 0.4]))
+@given(st.floats(0.0625, 3), st.floats(-2, 2), st.sampled_from([0.1, 0.2, 0.4]))
 def test_the_clipped_objective(ratio, advantage, clip):
     log_p = torch.tensor([[np.log(ratio)]], dtype=torch.float64, requires_grad=True)
     a = torch.tensor([advantage], dtype=torch.float64)
@@ -59,9 +59,10 @@ def test_the_clipped_objective(ratio, advantage, clip):
     expected = min(ratio * advantage, float(np.clip(ratio, 1 - clip, 1 + clip)) * advantage)
     assert objective.item() == pytest.approx(expected, abs=1e-9)
     (gradient,) = torch.autograd.grad(objective.sum(), log_p)
-    moved_enough = (ratio > 1 + clip and advantage > 0) or (ratio < 1 - clip and advantage < 0)
-    expected = 0.0 if moved_enough else ratio * advantage
-    assert gradient.item() == pytest.approx(expected, abs=1e-6)
+    if min(abs(ratio - 1 - clip), abs(ratio - 1 + clip)) > 1e-6:  # at the edge there are two slopes
+        moved = (ratio > 1 + clip and advantage > 0) or (ratio < 1 - clip and advantage < 0)
+        expected = 0.0 if moved else ratio * advantage
+        assert gradient.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_kl_estimate_is_never_negative_and_unbiased():
@@ -173,7 +174,7 @@ def test_grpo_learns_what_is_rewarded():
         return words.count("7") / len(words)
 
     model = small_model()
-    history = grpo(model, draw, says_seven, GRPOConfig(25, 8, 8, learning_rate=2e-2))
+    history = grpo(model, draw, says_seven, GRPOConfig(25, 8, 8, learning_rate=2e-2, length=16))
     assert [row["step"] for row in history] == list(range(25))
     assert history[-1]["reward"] > history[0]["reward"] + 0.3
 
@@ -209,7 +210,7 @@ def test_rows_left_out_do_not_change_the_gradient():
 def test_a_kl_term_holds_the_model_near_its_reference():
     def distance(kl_weight):
         model, reference = small_model(), small_model()
-        config = GRPOConfig(12, 4, 8, learning_rate=1e-2, kl_weight=kl_weight, updates=2)
+        config = GRPOConfig(12, 4, 8, learning_rate=1e-2, kl_weight=kl_weight, updates=2, length=12)
         reward = lambda problem, words: words.count("7") / len(words)  # noqa: E731
         grpo(model, draw, reward, config, reference=reference)
         ids = torch.tensor([[7, 8, 9]])

@@ -12,6 +12,7 @@ from lib.reasoning.sft import (
     SFTConfig,
     batches,
     chat_example,
+    only_last_layers,
     pack,
     packed_hidden,
     sft,
@@ -46,7 +47,7 @@ def one_by_one(model, examples):
 
 @pytest.mark.parity("packed SFT loss", "one example at a time, cross_entropy of torch", "1e-5")
 @pytest.mark.parametrize("positions", ["rope", "learned", "sinusoidal"])
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(examples=example_lists)
 def test_packing_changes_nothing(positions, examples):
     model = MODELS[positions]
@@ -94,18 +95,15 @@ def test_sft_learns_the_response_and_not_the_prompt():
     losses = sft(model, examples, SFTConfig(150, 16, learning_rate=1e-2))
     assert len(losses) == 150
     assert losses[0] == pytest.approx(before, abs=0.3)
-    assert one_by_one(model, examples).item() < 0.3
+    assert one_by_one(model, examples).item() < 0.3 * before
     asked = [Example([a, b], 1) for a in range(10) for b in range(4)]
     assert one_by_one(model, asked).item() > 1.0  # guessing b right would be ln 4 = 1.39
 
 
 def test_frozen_weights_stay():
     model = LanguageModel(ModelConfig(**SIZES))
-    for weight in model.parameters():
-        weight.requires_grad_(False)
-    last = list(model.blocks[-1].parameters())
-    for weight in last:
-        weight.requires_grad_(True)
+    n_weights = only_last_layers(model, 1)
+    assert n_weights == sum(weight.numel() for weight in model.blocks[-1].parameters())
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     sft(model, [Example([1, 2, 3], 1)], SFTConfig(2))
     moved = {n for n, weight in model.named_parameters() if not torch.equal(weight, before[n])}
@@ -145,6 +143,8 @@ def test_bad_input():
         sft(MODELS["rope"], [], SFTConfig(1))
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         SFTConfig(0)
+    with pytest.raises(ValueError, match=r"n_layers must be in 1 \.\. 2, got 3"):
+        only_last_layers(MODELS["rope"], 3)
 
 
 def test_chat_example_of_smollm2(smollm2):
