@@ -5,6 +5,7 @@ from lib.widgets.compute import compute_explorer
 from lib.widgets.compute_optimal import compute_optimal_explorer
 from lib.widgets.driving import measure_latency
 from lib.widgets.explorer import Explorer
+from lib.widgets.normalization import normalization_explorer
 from lib.widgets.power_law import power_law_explorer
 from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
@@ -18,6 +19,7 @@ def sampling() -> Explorer:
 
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
 WIDGETS = [
+    ("normalization widget, one move", normalization_explorer),
     ("routing widget, one move", routing_explorer),
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
