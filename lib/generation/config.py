@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from lib.generation.grammar import Grammar
 from lib.generation.logits import DEFAULT_ORDER, PROCESSORS, History, steps_of
 from lib.generation.ranges import require
 
@@ -59,6 +60,7 @@ class GenerationConfig:
     bad_words_ids: Sequence[Sequence[int]] | None = None
     min_length: int = 0  # tokens, with the prompt
     min_new_tokens: int = 0  # tokens, without it
+    grammar: Grammar | None = None  # what the continuation must be; see lib.generation.grammar
     # Search
     num_beams: int = 1  # 1 is off
     length_penalty: float = 1.0  # a beam's score is ln p / length ** length_penalty
@@ -105,10 +107,22 @@ class GenerationConfig:
             )
         if max(self.min_length, self.min_new_tokens) > 0 and not self.stop_ids:
             raise ValueError("a minimum length has no effect without eos_token_id")
+        if self.grammar is not None:
+            self._check_grammar()
         if self.min_new_tokens > self.max_new_tokens:
             raise ValueError(
                 f"min_new_tokens must be at most max_new_tokens, got {self.min_new_tokens} > "
                 f"{self.max_new_tokens}"
+            )
+
+    def _check_grammar(self) -> None:
+        if not self.stop_ids:
+            raise ValueError("a grammar needs eos_token_id, by which the text ends")
+        needed = int(self.grammar.distance[0]) + 1
+        if self.max_new_tokens < needed:
+            raise ValueError(
+                f"max_new_tokens must be at least {needed}, in which the shortest text of the "
+                f"grammar surely fits, got {self.max_new_tokens}"
             )
 
     def _check_search(self, changed: set[str]) -> None:

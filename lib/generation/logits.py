@@ -25,6 +25,7 @@ from lib.generation.filters import (
     top_p,
     xtc,
 )
+from lib.generation.grammar import constrain
 from lib.generation.mirostat import mirostat_1, mirostat_2, mirostat_step
 from lib.generation.penalties import (
     dry,
@@ -105,6 +106,10 @@ def _minimum(logits: Tensor, c: Any, h: History) -> Tensor:
     return no_stop(logits, c.stop_ids) if too_short else logits
 
 
+def _constrain(logits: Tensor, c: Any, h: History) -> Tensor:
+    return constrain(logits, h.new_ids, c.grammar, c.max_new_tokens, c.stop_ids)
+
+
 # Which text counts: penalties of transformers see prompt and continuation, without padding; those
 # of OpenAI's API see the continuation alone.
 PROCESSORS: dict[str, Processor] = {
@@ -140,6 +145,7 @@ PROCESSORS: dict[str, Processor] = {
         _minimum,
         draws=False,
     ),
+    "grammar": Processor(lambda c: c.grammar is not None, _constrain, draws=False),
     "temperature": Processor(lambda c: c.temperature != 1 or c.dynatemp_range > 0, _scale),
     "smoothing_factor": Processor(
         lambda c: c.smoothing_factor > 0,

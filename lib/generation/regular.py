@@ -4,11 +4,13 @@ An automaton reads one byte after another and is always in one state; a table sa
 and byte which state comes next, or that nothing can. Sources: Thompson (1968) for the way from
 expression to automaton, Rabin & Scott (1959) for making it deterministic.
 
-Understood: literals, `.` (all but a line break), classes `[a-z]` and `[^"]`, `\\d \\w \\s` (ASCII) and
-their complements, `\\n \\t \\r \\xhh \\uhhhh`, groups, `|`, `* + ? {m} {m,} {m,n}`. The whole text must
-match, as with `re.fullmatch`.
+Understood: literals, `.` (all but a line break), classes `[a-z]` and `[^"]`, `\\d \\w \\s` (ASCII)
+and their complements, `\\n \\t \\r \\xhh \\uhhhh`, groups, `|`, `* + ? {m} {m,} {m,n}`. The whole
+text must match, as with `re.fullmatch`.
 """
 
+import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,18 +57,27 @@ class Repeat:
 Node = Chars | Chain | Choice | Repeat
 
 
+def size(node: Node) -> int:
+    """About how many states an expression needs before it is made deterministic."""
+    if isinstance(node, Chars):
+        return sum(len(sequence) for r in node.ranges for sequence in utf8_ranges(*r))
+    if isinstance(node, Repeat):
+        return size(node.part) * max(node.low + 1, node.high or 1)
+    return 1 + sum(map(size, node.parts))
+
+
 class Nfa:
     """States with edges for ranges of bytes, and free moves: what an expression says directly."""
 
     def __init__(self, node: Node):
+        if size(node) > 4 * MOST_STATES:
+            raise ValueError("the expression is too large: shorten its repetitions")
         self.edges: list[list[tuple[int, int, int]]] = []  # (lowest byte, highest byte, target)
         self.free: list[list[int]] = []
         self.start = self._state()
         self.end = self.add(node, self.start)
 
     def _state(self) -> int:
-        if len(self.edges) >= 40 * MOST_STATES:
-            raise ValueError("the expression is too large: shorten its repetitions")
         self.edges.append([])
         self.free.append([])
         return len(self.edges) - 1
@@ -120,6 +131,7 @@ class Nfa:
         return frozenset(seen)
 
 
+@functools.lru_cache(maxsize=4096)
 def utf8_ranges(low: int, high: int) -> list[list[tuple[int, int]]]:
     """The UTF-8 bytes of the code points low .. high, as sequences of byte ranges.
 
@@ -192,7 +204,7 @@ def determinize(nfa: Nfa) -> Automaton:
         row = np.full(256, -1, dtype=np.int32)
         edges = [edge for state in states for edge in nfa.edges[state]]
         cuts = sorted({a for a, _, _ in edges} | {b + 1 for _, b, _ in edges})
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in itertools.pairwise(cuts):
             targets = [t for a, b, t in edges if a <= low and high - 1 <= b]
             if not targets:
                 continue

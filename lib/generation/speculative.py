@@ -108,7 +108,7 @@ def expected_speedup(
 def speculative_rounds(
     model: LanguageModel,
     draft: Draft,
-    ids: Int[Tensor, "1 T"],
+    ids: Int[Tensor, "B T"],
     config: GenerationConfig,
     n_draft: int = 4,
 ) -> Iterator[Round]:
@@ -147,7 +147,7 @@ def speculative_rounds(
 def speculate(
     model: LanguageModel,
     draft: Draft,
-    ids: Int[Tensor, "1 T"],
+    ids: Int[Tensor, "B T"],
     config: GenerationConfig,
     n_draft: int = 4,
 ) -> Speculation:
