@@ -18,6 +18,7 @@ from lib.training.leak import leak_experiment
 from lib.training.normalization_grids import GRIDS as NORMALIZATION_GRIDS
 from lib.training.scaling_grids import exact_matches, pilot_grid, repeated_grid, size_grid
 from tools.course import ROOT
+from tools.decoding_comparison import decoding_experiment
 from tools.scaling_prediction import largest_experiment
 
 Experiment = Callable[[Path, int], object]  # (table to write, runs at a time)
@@ -34,6 +35,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "feedforward": of_grid(feedforward_grid),  # chapter 4
     "experts": of_grid(experts_grid, routing_measures),
     **{name: of_grid(grid) for name, grid in GRIDS.items()},  # chapter 5
+    "decoding": decoding_experiment,  # chapter 7
     "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9, in this order
     "scaling": of_grid(size_grid, exact_matches),
     "scaling_largest": largest_experiment,
