@@ -27,7 +27,6 @@ from tools.course import ROOT
 
 PREDICTION = ROOT / "figures" / "scaling_prediction.json"
 SIZES = ROOT / "figures" / "scaling_experiment.csv"
-FITTED_SEEDS = (0, 1, 2)  # of the runs that the prediction rests on
 LEVEL = 0.9
 SAMPLES = 1000
 # name: (kind of law, with a floor, which count of parameters)
@@ -39,11 +38,13 @@ CANDIDATES = {
 }
 
 
-def predict(rows: list[Row]) -> dict:
-    """What each law says about the largest model, from the full-length runs of the others."""
-    rows = [
-        row for row in rows if row["step"] == row["steps"] == STEPS and row["seed"] in FITTED_SEEDS
-    ]
+def predict(rows: list[Row], keys: list[str] | None = None) -> dict:
+    """What each law says about the largest model, from the full-length runs of the others.
+
+    `keys`: only these runs (default: all that the table has).
+    """
+    rows = [row for row in rows if row["step"] == row["steps"] == STEPS]
+    rows = [row for row in rows if keys is None or row["run"] in keys]
     if {row["width"] for row in rows} != set(WIDTHS):
         raise SystemExit("error: first run `python -m tools.experiments scaling`")
     loss = np.array([row["validation_loss"] for row in rows])
@@ -76,8 +77,8 @@ def predict(rows: list[Row]) -> dict:
         "level": LEVEL,
         "fitted to": {
             "runs": len(rows),
-            "seeds": list(FITTED_SEEDS),
             "largest width": int(groups.max()),
+            "keys": [row["run"] for row in rows],
         },
         "predictions": predictions,
         "runs to come": [run.key for run in largest_grid()],
