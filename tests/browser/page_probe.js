@@ -11,12 +11,15 @@ function stops(root) {
 
 // The words that stand for a control: its label, its text, or the label beside a slider's handle.
 function nameOf(element) {
-  const own = element.getAttribute("aria-label") || element.title || element.textContent.trim();
+  const own = element.getAttribute("aria-label") || element.textContent.trim() || element.title;
   if (element.matches("button")) return own;
   const labels = element.labels ? [...element.labels].map((l) => l.textContent.trim()) : [];
-  const box = element.closest(".jupyter-widgets.widget-inline-hbox, .player-control");
-  const beside = box && box.querySelector(".widget-label, label");
-  return labels.find(Boolean) || (beside && beside.textContent.trim()) || own;
+  if (labels.find(Boolean)) return labels.find(Boolean);
+  for (let box = element.parentElement; box; box = box.parentElement) {
+    const beside = box.querySelector(".widget-label, label");
+    if (beside) return beside.textContent.trim();
+  }
+  return own;
 }
 
 function channels(color) {

@@ -68,6 +68,10 @@ def press(page: Any, stop: Stop) -> None:
         page.keyboard.press("Control+End")
         page.keyboard.type(" a")
         page.keyboard.press("Tab")
+    elif stop.kind == "select":  # closed, its arrow keys would move JupyterLab to another cell
+        page.keyboard.press("Space")
+        page.keyboard.press(key_for(stop))
+        page.keyboard.press("Enter")
     else:
         page.keyboard.press(key_for(stop))
 
