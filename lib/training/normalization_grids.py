@@ -68,16 +68,21 @@ def norms_grid() -> list[Run]:
 def qk_norm_grid() -> list[Run]:
     """With and without QK-norm at a high learning rate and at ten times that."""
     return [
-        Run(
-            labels=(("qk norm", "with" if qk_norm else "without"), ("learning rate", rate)),
-            model=_gpt(n_layers=2, d_model=64, norm="rmsnorm", qk_norm=qk_norm),
-            training=_training(NORM_STEPS, rate, NORM_STEPS // 20, seed, evaluations=8),
-            training_bytes=NORM_STEPS * BATCH * CONTEXT,
-        )
+        qk_norm_run(qk_norm, rate, seed)
         for qk_norm in (False, True)
         for rate in QK_RATES
         for seed in SEEDS
     ]
+
+
+def qk_norm_run(qk_norm: bool, learning_rate: float, seed: int, steps: int = NORM_STEPS) -> Run:
+    """One run of two layers with RMSNorm; its scores are measured eight times."""
+    return Run(
+        labels=(("qk norm", "with" if qk_norm else "without"), ("learning rate", learning_rate)),
+        model=_gpt(n_layers=2, d_model=64, norm="rmsnorm", qk_norm=qk_norm),
+        training=_training(steps, learning_rate, steps // 20, seed, evaluations=8),
+        training_bytes=steps * BATCH * CONTEXT,
+    )
 
 
 def training_mode(model: LanguageModel, validation: Tokens) -> Row:
