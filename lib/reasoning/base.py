@@ -19,7 +19,6 @@ from lib.reasoning.task import VOCABULARY, encode
 BASE_FILE = Path(__file__).with_name("base.safetensors")
 STEPS, BATCH = 1600, 64
 NO_SIGNAL_STEPS = 400  # facts are half learned, chains are not
-CACHE = Path("runs/reasoning")  # of the experiments
 
 
 def base_config(**changes) -> ModelConfig:
@@ -86,14 +85,6 @@ def save_model(model: LanguageModel, path: str | Path) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(weights, scratch)
     scratch.replace(path)
-
-
-def cached_base(seed: int, steps: int = STEPS, folder: Path = CACHE) -> LanguageModel:
-    """The base model of a seed, pretrained at first use and kept in `folder`."""
-    path = folder / f"base-{seed}-{steps}.safetensors"
-    if not path.exists():
-        save_model(pretrain(seed, steps), path)
-    return load_base(path)
 
 
 if __name__ == "__main__":

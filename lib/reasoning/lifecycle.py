@@ -27,9 +27,10 @@ from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT
 from lib.reasoning.sft import Example, SFTConfig, sft
 from lib.reasoning.task import Problem, draw_problems
 
-RL_STEPS, COLD_EXAMPLES, COLD_STEPS = 60, 512, 100
-REJECTION_PROBLEMS, REJECTION_DRAWS, FACTS_SHARE, FINAL_STEPS = 2500, 4, 1 / 3, 400
-EXAMPLES = 2000  # at most, of those kept
+RL_STEPS, RL_PROBLEMS = 60, 16  # problems to a step, with 8 responses each
+COLD_EXAMPLES, COLD_STEPS = 512, 100
+REJECTION_PROBLEMS, REJECTION_DRAWS = 1500, 2
+FINAL_STEPS, EXAMPLES, FACTS_SHARE = 240, 1200, 1 / 3  # at most so many examples
 OnStep = Callable[[dict, list[Any], list[list[str]]], object]
 
 
@@ -47,7 +48,7 @@ def reinforce(
         return draw_problems(n, seed=1000 * (seed + 1) + step)
 
     trained = copy.deepcopy(model)
-    config = GRPOConfig(steps, seed=seed, **settings)
+    config = GRPOConfig(steps, **({"problems": RL_PROBLEMS, "seed": seed} | settings))
     return trained, grpo(trained, draw, reward, config, on_step)
 
 

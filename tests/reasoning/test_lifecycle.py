@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from functools import partial
 
 import pytest
 import torch
@@ -86,29 +87,49 @@ def test_a_base_is_written_and_read(tmp_path, monkeypatch):
 # The runs and their tables
 
 
-def test_runs_are_recorded_and_not_repeated(tiny, tmp_path, monkeypatch):
-    def part(seed, record):
-        record.curve("zero")({"step": 0, "reward": 0.5}, [Problem(1, ("+1",))], [["answer", "2"]])
-        record.texts({"base": tiny}, n=1, draws=2)
-        yield "base", tiny, {"drawn": 3}
-
-    monkeypatch.setattr(runs, "DO", {"lifecycle": part})
-    monkeypatch.setattr(runs, "PARTS", ("lifecycle",))
-    monkeypatch.setattr(runs, "measure", lambda model: {"answer": 0.25})
-    done = []
+@pytest.fixture
+def small_runs(tiny, tmp_path, monkeypatch):
+    """The experiments with a tiny base, one step of everything and few problems."""
+    monkeypatch.setattr(base, "base_config", lambda **changes: TINY)
+    monkeypatch.setattr(runs, "pretrain", lambda seed, steps: tiny)
+    monkeypatch.setattr(runs, "measure", lambda model: measure(model, 5))
+    monkeypatch.setattr(runs, "right_chains", lambda model: [0, 8])
+    monkeypatch.setattr(lifecycle, "reinforce", partial(lifecycle.reinforce, steps=1, length=16))
+    monkeypatch.setattr(lifecycle, "cold_start", partial(lifecycle.cold_start, steps=1))
+    monkeypatch.setattr(lifecycle, "final_sft", partial(lifecycle.final_sft, steps=1))
+    monkeypatch.setattr(lifecycle, "REJECTION_PROBLEMS", 3)
     monkeypatch.setattr(
-        runs, "each", lambda jobs, workers: map(runs.do_job, done.append(jobs) or jobs)
+        lifecycle, "kept_examples", lambda kept: clean_examples(draw_problems(3, 0))
     )
-    table = tmp_path / "cold_start_experiment.csv"
-    runs.run(table)
-    runs.run(table)
-    assert [len(jobs) for jobs in done] == [3, 0]
-    rows = read_table(table)
-    assert [row["seed"] for row in rows] == [0, 1, 2]
-    assert {row["answer"] for row in rows} == {0.25}
-    curves = read_table(tmp_path / "cold_start_curves.csv")
-    assert [row["answer"] for row in curves] == [1, 1, 1]
-    assert (tmp_path / "cold_start_samples.json").read_text().count("response") == 6
+    monkeypatch.setattr(runs, "SEEDS", (4,))
+    return runs.Runs(tmp_path / "table.csv", tmp_path / "cache")
+
+
+def test_every_job_is_done_once_and_written_down(small_runs, tmp_path):
+    jobs = small_runs.missing()
+    assert len(jobs) == sum(map(len, runs.JOBS.values()))
+    small_runs.do(jobs[4])  # the final model of the life-cycle needs all but R1-Zero
+    assert {row["stage"] for row in read_table(tmp_path / "table.csv")} == {
+        "base", "cold", "cold_rl", "final"
+    }  # fmt: skip
+    for job in small_runs.missing():
+        if job in small_runs.missing():
+            small_runs.do(job)
+    assert small_runs.missing() == []
+    rows = read_table(tmp_path / "table.csv")
+    assert [(row["part"], row["stage"]) for row in rows if row["part"] == "controls"] == [
+        ("controls", stage) for stage in runs.JOBS["controls"]
+    ]
+    assert rows[0]["chain_at_1"] == 0.125
+    curves = read_table(tmp_path / runs.CURVES)
+    assert {row["stage"] for row in curves} == {"zero", "cold_rl", *runs.JOBS["rewards"]}
+    assert (tmp_path / runs.SAMPLES).read_text().count('"response"') == 5 * 24
+
+
+def test_other_settings_are_other_runs(small_runs, monkeypatch):
+    before = runs.key(("lifecycle", "zero", 0))
+    monkeypatch.setattr(lifecycle, "FINAL_STEPS", 7)
+    assert runs.key(("lifecycle", "zero", 0)) != before
 
 
 def test_the_stage_table():

@@ -1,6 +1,10 @@
 """How long a widget takes in the kernel from the reader's move to the new picture."""
 
+import json
+
 from lib.pretrained import load_pretrained
+from lib.training.experiments import read_table
+from lib.widgets.cold_start import cold_start_explorer
 from lib.widgets.compute import compute_explorer
 from lib.widgets.compute_optimal import compute_optimal_explorer
 from lib.widgets.driving import measure_latency
@@ -11,10 +15,17 @@ from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.measure import Row
+from tools.course import ROOT
 
 
 def sampling() -> Explorer:
     return sampling_explorer(*load_pretrained("smollm2-135m-instruct"))
+
+
+def cold_start() -> Explorer:
+    figures = ROOT / "figures"
+    samples = json.loads((figures / "cold_start_samples.json").read_text(encoding="utf-8"))
+    return cold_start_explorer(samples, read_table(figures / "cold_start_curves.csv"))
 
 
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
@@ -24,6 +35,7 @@ WIDGETS = [
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
     ("sampling widget on SmolLM2, one move", sampling),
+    ("cold-start widget, one move", cold_start),
     ("compute widget, one move", compute_explorer),
     ("power-law widget, one move", power_law_explorer),
     ("compute-optimal widget, one move", compute_optimal_explorer),
