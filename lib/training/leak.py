@@ -32,7 +32,7 @@ def bit_model(norm: str) -> ModelConfig:
     return ModelConfig.gpt2(**sizes, norm=norm)
 
 
-def losses_on_bits(norm: str, texts_at_once: int, seed: int, steps: int = 120) -> Row:
+def losses_on_bits(norm: str, texts_at_once: int, seed: int, steps: int = 300) -> Row:
     """Train on random bits; the losses on new bits in training and in evaluation mode.
 
     Statistics of BatchNorm are over `texts_at_once` texts of 8 bits; each step learns from 8 texts.
