@@ -28,7 +28,7 @@ from lib.reasoning.sft import Example, SFTConfig, sft
 from lib.reasoning.task import Problem, draw_problems
 
 RL_STEPS, RL_PROBLEMS = 60, 16  # problems to a step, with 8 responses each
-COLD_EXAMPLES, COLD_STEPS = 512, 100
+COLD_EXAMPLES, COLD_STEPS = 512, 70
 REJECTION_PROBLEMS, REJECTION_DRAWS = 1500, 2
 FINAL_STEPS, EXAMPLES, FACTS_SHARE = 240, 1200, 1 / 3  # at most so many examples
 OnStep = Callable[[dict, list[Any], list[list[str]]], object]

@@ -49,9 +49,11 @@ def mean_and_error(numbers: Sequence[float | int]) -> tuple[float, float]:
 
 
 def spread(rows: Sequence[Row], part: str, stage: str, column: str) -> str:
-    """Mean and standard error as text: `0.954 ± 0.007`."""
+    """Mean and standard error as text: `0.954 ± 0.007`; of a single seed the number alone."""
     middle, error = mean_and_error(values(rows, part, stage, column))
     digits = 1 if column == "length" else 3
+    if math.isnan(error):
+        return f"{middle:.{digits}f} (1 seed)"
     return f"{middle:.{digits}f} ± {error:.{digits}f}"
 
 

@@ -17,7 +17,7 @@ from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 
 Shape = Disk | Line | Rectangle | Text
-WIDTH, COLUMN, TOP, ROW = 720, 143, 62, 19  # CSS pixels
+WIDTH, COLUMN, TOP, ROW = 720, 142, 62, 19  # CSS pixels
 MOST_STEPS = 10
 CHART_TOP, CHART_HEIGHT, CHART_LEFT, CHART_WIDTH = 328, 130, 44, 470
 MARKS = {"right": ("✓", "#CFE8F7"), "wrong": ("✗", "#F6C9A8"), "unparsable": ("?", "#E4E4E4")}
@@ -153,7 +153,7 @@ def chart(rows: dict[int, Row], step: int, run: str) -> list[Shape]:
     """Shares over the steps of RL up to `step`, and beside them the mean length."""
     last, bottom = max(rows), CHART_TOP + CHART_HEIGHT
     shapes: list[Shape] = [
-        Text(8, CHART_TOP - 22, f"{run}: 256 responses at each step", 12, bold=True)
+        Text(8, CHART_TOP - 22, f"{run}: the responses of each step", 12, bold=True)
     ]
     for share in (0, 0.5, 1):
         y = bottom - share * CHART_HEIGHT
