@@ -71,7 +71,9 @@ _compiled: dict = {}
 
 
 def automaton(pattern):
-    return _compiled.setdefault(pattern, compile_regex(pattern))
+    if pattern not in _compiled:
+        _compiled[pattern] = compile_regex(pattern)
+    return _compiled[pattern]
 
 
 @given(st.integers(0, 0x10FFFF), st.integers(0, 0x10FFFF), st.integers(0, 0x10FFFF))
@@ -130,18 +132,18 @@ def test_the_trie_walks_as_each_token_alone(tokens, pattern):
 @pytest.mark.parity("token masks of SmolLM2's vocabulary", "re, every token of 49,152", "identical")
 def test_masks_are_right_for_every_token(smollm2):
     _, tokenizer = smollm2
+    pieces = [tokenizer.decode([i]) for i in range(tokenizer.vocab_size)]
     grammar = Grammar.regex("(yes|no|yesterday), [0-9]{1,3}!?", tokenizer)
     prefix = re.compile("(?:y(?:e(?:s(?:t(?:e(?:r(?:d(?:ay?)?)?)?)?)?)?)?|no?|(?:yes|no|yesterday)(?:,(?: (?:[0-9]{1,3}!?)?)?)?)")  # fmt: skip  # noqa: E501
     special = set(tokenizer.special_tokens.values())
     for text in ("", "yes", "no, 1"):
         ids = tuple(tokenizer.encode(text))
-        mask = grammar.allowed(grammar.state(ids), 100, [tokenizer.eos_id])
-        for i in range(tokenizer.vocab_size):
+        mask = grammar.allowed(grammar.state(ids), 100, [tokenizer.eos_id]).tolist()
+        for i, piece in enumerate(pieces):
             if i in special:
-                assert bool(mask[i]) == (i == tokenizer.eos_id and text == "no, 1")
+                assert mask[i] == (i == tokenizer.eos_id and text == "no, 1")
                 continue
-            piece = tokenizer.decode_bytes([i]).decode(errors="replace")
-            assert bool(mask[i]) == (prefix.fullmatch(text + piece) is not None), (text, piece)
+            assert mask[i] == (prefix.fullmatch(text + piece) is not None), (text, piece)
 
 
 def values(schema):
@@ -158,7 +160,7 @@ def values(schema):
 
 @given(values(PERSON), st.booleans())
 def test_what_fits_the_schema_is_accepted(value, ascii_only):
-    dfa = _compiled.setdefault("person", compile_regex(schema_regex(PERSON)))
+    dfa = automaton(schema_regex(PERSON))
     ordered = {key: value[key] for key in PERSON["properties"] if key in value}
     try:
         text = json.dumps(ordered, ensure_ascii=ascii_only)
@@ -190,11 +192,10 @@ def nesting(value):
 
 @given(json_values)
 def test_values_up_to_the_depth(value):
-    dfa = _compiled.setdefault("depth 2", compile_regex(json_value(2)))
-    assert dfa.matches(json.dumps(value)) == (nesting(value) <= 2)
+    assert automaton(json_value(1)).matches(json.dumps(value)) == (nesting(value) <= 1)
 
 
-@pytest.mark.parity("JSON by schema, 30 hot samples of SmolLM2", "json.loads", "all valid")
+@pytest.mark.parity("JSON by schema, 12 hot samples of SmolLM2", "json.loads", "all valid")
 def test_every_sample_is_valid_and_ends_in_time(smollm2):
     model, tokenizer = smollm2
     grammar = Grammar.json_schema(PERSON, tokenizer)
@@ -203,7 +204,7 @@ def test_every_sample_is_valid_and_ends_in_time(smollm2):
         max_new_tokens=30, do_sample=True, temperature=2.0, grammar=grammar, seed=1,
         eos_token_id=tokenizer.eos_id,
     )  # fmt: skip
-    out = sample_many(model, prompt, 30, config)
+    out = sample_many(model, prompt, 12, config)
     for ids in out.ids[0].tolist():
         assert tokenizer.eos_id in ids
         value = json.loads(tokenizer.decode(ids[: ids.index(tokenizer.eos_id)]))
@@ -251,7 +252,10 @@ def test_masks_equal_llguidance(smollm2):
         "(?:é|日本)*!",
     ):
         grammar = Grammar.regex(pattern, tokenizer)
-        rule = json.dumps({"grammars": [{"lark_grammar": f"start: /{pattern.replace('/', chr(92) + '/')}/"}]})  # fmt: skip  # noqa: E501
+        # Without this it lets through only the usual spelling in tokens where the text is forced.
+        free = '%llguidance {"no_forcing": true}'
+        rule = f"{free}\nstart: /{pattern.replace('/', chr(92) + '/')}/"
+        rule = llguidance.LLMatcher.grammar_from_lark(rule)
         for _ in range(3):
             matcher, state, ids = llguidance.LLMatcher(peer, rule), 0, ()
             for _ in range(25):

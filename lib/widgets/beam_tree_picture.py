@@ -1,0 +1,87 @@
+"""What the beam tree widget draws: a column for each step, and the texts ranked below."""
+
+import math
+from collections.abc import Callable
+
+from lib.display import PALETTE, visible
+from lib.generation.beam import BeamStep, Candidate
+from lib.plot_style import GRAY
+from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text
+
+Shape = Line | Rectangle | Disk | Text
+
+WIDTH, LEFT, COLUMN, ROW, TOP = 720, 26, 98, 24, 62
+SHOWN = 10  # candidates in a column
+COLORS = {"runs": PALETTE["blue"], "finished": "#9A5B00", "dropped": "#9A9A9A"}
+
+
+def picture(
+    steps: list[BeamStep],
+    prompt: str,
+    ranked: list[tuple[float, str, bool]],
+    name: Callable[[int], str],
+) -> Drawing:
+    """The tree of candidates; `ranked` holds (score, text, finished) of all texts, best first."""
+    shapes: list[Shape] = [
+        Text(10, 16, visible(prompt)[-70:], 13, mono=True),
+        Text(LEFT, 42, "candidates: ", 11, GRAY),
+        Text(LEFT + 76, 42, "run on", 11, COLORS["runs"], bold=True),
+        Text(LEFT + 130, 42, "end here", 11, COLORS["finished"], bold=True),
+        Text(LEFT + 200, 42, "dropped", 11, GRAY, bold=True),
+        Text(WIDTH - 10, 42, "number: ln p of the whole continuation", 10, GRAY, "end"),
+    ]
+    middle = TOP + ROW * (SHOWN - 1) / 2
+    beams = {0: (LEFT - 8.0, middle)}
+    start = True
+    for place, step in enumerate(steps):
+        drawn, beams = column(step.candidates[0], LEFT + COLUMN * place, beams, start, name)
+        shapes, start = shapes + drawn, False
+    return Drawing(WIDTH, TOP + ROW * SHOWN + 150, shapes + ranking(ranked))
+
+
+def column(
+    candidates: list[Candidate],
+    x: float,
+    beams: dict[int, tuple[float, float]],
+    start: bool,
+    name: Callable[[int], str],
+) -> tuple[list[Shape], dict[int, tuple[float, float]]]:
+    """The candidates of one step, joined to their parents; and where the running beams stand."""
+    kept = [c for c in candidates if c.fate != "dropped"]
+    dropped = [c for c in candidates if c.fate == "dropped"]
+    shown = sorted([*kept, *dropped][:SHOWN], key=lambda c: (0 if start else c.parent, -c.log_p))
+    offset = TOP + ROW * (SHOWN - len(shown)) / 2
+    lines: list[Shape] = []
+    labels: list[Shape] = []
+    after: dict[int, tuple[float, float]] = {}
+    for row, c in enumerate(shown):
+        y, color = offset + row * ROW, COLORS[c.fate]
+        from_x, from_y = beams[0 if start else c.parent]
+        wide = 2.5 if c.fate == "runs" else 1
+        lines.append(Line([(from_x, from_y), (x + 4, y)], color, wide, dashed=c.fate == "finished"))
+        tip = f"{name(c.token)}: ln p = {c.log_p:.3f}, {c.fate}"
+        labels += [
+            Rectangle(x + 4, y - 10, COLUMN - 22, 20, "#FFFFFF", tip=tip),
+            Text(x + 6, y - 4, name(c.token), 11, color, bold=c.fate != "dropped", mono=True),
+            Text(x + 6, y + 7, f"{c.log_p:.2f}" if math.isfinite(c.log_p) else "-", 9, GRAY),
+        ]
+        if c.beam is not None:
+            after[c.beam] = (x + COLUMN - 18, y)
+    return lines + labels, after or beams
+
+
+def ranking(ranked: list[tuple[float, str, bool]]) -> list[Shape]:
+    """The best texts with their scores under the length penalty."""
+    y = TOP + ROW * SHOWN + 16
+    shapes: list[Shape] = [
+        Text(LEFT, y, "Ranked by ln p / length ** length penalty", 12, bold=True)
+    ]
+    for row, (score, text, done) in enumerate(ranked[:5]):
+        color = COLORS["finished" if done else "runs"]
+        line = y + 22 * (row + 1)
+        shapes += [
+            Text(LEFT + 44, line, f"{score:.2f}", 12, color, "end"),
+            Text(LEFT + 56, line, visible(text)[:62], 12, color, mono=True, bold=row == 0),
+            Text(WIDTH - 10, line, "ended" if done else "runs", 11, GRAY, "end"),
+        ]
+    return shapes

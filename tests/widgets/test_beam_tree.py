@@ -1,0 +1,73 @@
+"""The beam tree widget: every control driven, and what it shows is what the search did."""
+
+import pytest
+import torch
+
+from lib.generation.measures import surprise
+from lib.widgets.beam_tree import MOST_STEPS, PROMPTS, State, beam_explorer, finished
+from lib.widgets.driving import drive
+
+
+@pytest.fixture(scope="module")
+def explorer(smollm2):
+    return beam_explorer(*smollm2)
+
+
+def texts(drawing):
+    return [shape.text for shape in drawing.shapes if hasattr(shape, "text")]
+
+
+def test_every_control(explorer):
+    frames = list(drive(explorer, per_control=3, mixed=8))
+    assert {frame.state.prompt for frame in frames} >= {*PROMPTS, ""}
+    assert {frame.state.step for frame in frames} >= {1, MOST_STEPS}
+    assert len({frame.picture for frame in frames}) > 20
+    assert all("the best text is" in frame.caption for frame in frames)
+
+
+def test_scores_are_those_of_the_texts(smollm2, explorer):
+    model, tokenizer = smollm2
+    state = State(step=5, num_beams=3, length_penalty=0.0)
+    drawing = explorer.picture._drawing(state)
+    caption = explorer.describe(state)
+    assert "After 5 steps with 3 beams" in caption
+    start = tokenizer.encode(state.prompt)
+    shown = [t for t in texts(drawing) if t.startswith("-")]
+    best = max(float(t) for t in shown[-5:])
+    assert f"score {best:.2f}" in caption
+    text = caption.split("“")[1].split("”")[0].replace("␣", " ").replace("·", " ")
+    ids = tokenizer.encode(text)
+    total = -surprise(model, torch.tensor([[*start, *ids]]), len(start)).sum().item()
+    assert total == pytest.approx(best, abs=0.02)
+
+
+def test_buttons_step(explorer):
+    explorer.set(explorer.initial)
+    pairs = zip(explorer.controls, explorer.handles, strict=True)
+    handles = {control.field: handle for control, handle in pairs}
+    handles["forward"].click()
+    assert explorer.state.step == 5
+    for _ in range(9):
+        handles["back"].click()
+    assert explorer.state.step == 1
+    explorer.set(explorer.initial)
+
+
+def test_finished_texts_end_with_the_stop_token(smollm2):
+    from lib.generation import GenerationConfig
+    from lib.generation.beam import beam_steps
+
+    model, tokenizer = smollm2
+    (stop,) = tokenizer.encode(".")
+    ids = torch.tensor([tokenizer.encode("The capital of France is")])
+    config = GenerationConfig(
+        num_beams=3, max_new_tokens=6, eos_token_id=stop, early_stopping="never", length_penalty=0.0
+    )
+    steps = list(beam_steps(model, ids, config))[:5]
+    found = finished(steps)
+    assert found
+    for new, log_p in found:
+        assert new[-1] == stop
+        whole = torch.tensor([[*ids[0].tolist(), *new]])
+        total = -surprise(model, whole, ids.shape[1]).sum().item()
+        assert total == pytest.approx(log_p, abs=1e-3)
