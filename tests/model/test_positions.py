@@ -11,7 +11,8 @@ from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import apply_rotary_pos_emb_interleave
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from lib.model import ModelConfig
+from lib.model import LanguageModel, ModelConfig
+from lib.model.parameters import parameters_by_part
 from lib.model.positions import (
     alibi_bias,
     apply_rope,
@@ -152,3 +153,17 @@ def test_alibi_equals_bloom(n_heads):
     difference = bloom - ours  # softmax does not see what is the same for all keys of a query
     torch.testing.assert_close(difference, difference[..., :1].expand_as(difference))
     assert (ours.diagonal(dim1=1, dim2=2) == 0).all()
+
+
+def test_learned_positions_beside_rotary_ones():
+    shape = dict(vocab_size=9, context_length=12, d_model=16, n_layers=1, n_heads=2, d_ff=4)
+    config = ModelConfig(**shape, learned_positions=True)
+    model, ids = LanguageModel(config), torch.randint(9, (2, 12))
+    rotary_alone = LanguageModel(ModelConfig(**shape))
+    rotary_alone.load_state_dict(model.state_dict(), strict=False)
+    assert model.count_parameters() - rotary_alone.count_parameters() == 12 * 16
+    assert sum(parameters_by_part(config).values()) == model.count_parameters()
+    assert not torch.allclose(model(ids), rotary_alone(ids))
+    with torch.no_grad():
+        model.position.weight.zero_()
+    torch.testing.assert_close(model(ids), rotary_alone(ids))
