@@ -32,6 +32,7 @@ class ModelConfig:
     embeddings by sqrt(d_model); they start with `embedding_std`.
     With `n_experts` the feed-forward layers, except in `dense_layers`, are experts `d_expert` wide
     (None: `d_ff`): each token uses `n_active_experts` of them, and all `n_shared_experts`.
+    `initial_std` is the spread of matrices before training; 0.02 is GPT-2's.
     Raises ValueError if a size or a combination of sizes makes no model.
     """
 
@@ -73,6 +74,7 @@ class ModelConfig:
     d_expert: int | None = None
     dense_layers: tuple[int, ...] = ()
     router: RouterConfig = RouterConfig()  # noqa: RUF009 (frozen)
+    initial_std: float = 0.02
 
     def __post_init__(self):
         if self.n_kv_heads is None:
@@ -98,6 +100,8 @@ class ModelConfig:
         self._check_attention()
         self._check_norm()
         self._check_experts()
+        if not self.initial_std > 0:
+            raise ValueError(f"initial_std must be above 0, got {self.initial_std}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         for name, choices in _CHOICES.items():

@@ -76,19 +76,20 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Weights from N(0, 0.02); those that write to the residual stream smaller by sqrt(2L).
+        """Weights from N(0, initial_std); those that write to the stream smaller by sqrt(2L).
 
         Source: Radford et al. (2019), section 2.3. `config.embedding_std` is the embedding's.
         """
+        std = self.config.initial_std
         for name, weight in self.named_parameters():
             if weight.dim() > 1:
                 writes = name.endswith(("attention.output.weight", ".down.weight"))
                 nn.init.normal_(
-                    weight, 0.0, 0.02 / math.sqrt(2 * len(self.blocks)) if writes else 0.02
+                    weight, 0.0, std / math.sqrt(2 * len(self.blocks)) if writes else std
                 )
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
-        if self.config.embedding_std != 0.02:
+        if self.config.embedding_std != std:
             nn.init.normal_(self.embedding.weight, 0.0, self.config.embedding_std)
 
     def forward(

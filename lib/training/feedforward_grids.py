@@ -29,17 +29,27 @@ RATE = 6e-3
 D_FF = 240  # plain; two thirds of it, 160, with a gate: exactly as many parameters
 
 
+# How far matrices spread before training. GPT-2's 0.02 is made for widths near 1,000; 1 / sqrt(C)
+# keeps the size of what goes through a matrix.
+INITIAL_STDS = (0.02, 0.125)
+
+
 def feedforward_grid() -> list[Run]:
     """Three plain and five gated layers with equally many parameters, as in Shazeer (2020)."""
     variants = {name: dict(gated=False, activation=kind) for name, kind in PLAIN.items()}
     variants |= {name: dict(gated=True, activation=kind) for name, kind in GATED_FORMS.items()}
     return [
         Run(
-            labels=(("layer", name),),
-            model=_small(d_ff=gated_width(D_FF) if variant["gated"] else D_FF, **variant),
+            labels=(("layer", name), ("initial std", initial_std)),
+            model=_small(
+                d_ff=gated_width(D_FF) if variant["gated"] else D_FF,
+                initial_std=initial_std,
+                **variant,
+            ),
             training=_training(RATE, seed, evaluate_every=STEPS // 4, evaluation_sequences=512),
             training_bytes=STEPS * BATCH * CONTEXT,
         )
+        for initial_std in INITIAL_STDS
         for name, variant in variants.items()
         for seed in SEEDS
     ]
