@@ -32,6 +32,8 @@ from lib.widgets.drawing import Drawing, Number, font
 S = TypeVar("S")
 A = TypeVar("A")
 DPI = 100  # of the live picture; more costs time at each update
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+JOINED = 'style="stroke-linejoin:round;stroke-linecap:butt"'
 
 
 class FigurePicture(Generic[S, A]):
@@ -91,6 +93,22 @@ class FigurePicture(Generic[S, A]):
         finally:
             self._set_animated(True)
             self._background = None
+
+    def svg(self, state: S) -> str:
+        """Return the frame as SVG text, letters as outlines: the same text for the same state."""
+        self._prepare(state)
+        self._draw(self._artists, state)
+        self._set_animated(False)
+        text = io.StringIO()
+        try:
+            with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "frame"}):
+                self._figure.savefig(text, format="svg", metadata=NO_METADATA)
+        finally:
+            self._set_animated(True)
+            self._background = None
+        # matplotlib's style sheet would hold for every SVG of the page; here the root has it.
+        svg, style = text.getvalue(), re.compile(r"\s*<defs>\s*<style.*?</style>\s*</defs>", re.S)
+        return style.sub("", svg[svg.index("<svg") :]).replace("<svg", f"<svg {JOINED}", 1)
 
     def _prepare(self, state: S) -> None:
         if self._figure is not None:
@@ -153,6 +171,10 @@ class DrawingPicture(Generic[S]):
     def png(self, state: S) -> bytes:
         """Return the frame for a static page."""
         return self._drawing(state).png()
+
+    def svg(self, state: S) -> str:
+        """Return the frame as SVG text."""
+        return self.content(state)
 
     def _drawing(self, state: S) -> Drawing:
         drawing = self._draw(state)

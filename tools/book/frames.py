@@ -1,7 +1,7 @@
 """Pictures of a widget at a grid of settings, for a page without a kernel.
 
-`export` asks the widget itself: `explorer.export` gives the picture and the caption of each State,
-so nothing of a widget's logic is written twice. A grid of thousands of SVG pictures is large (370
+`export` asks the widget itself for the picture and the caption of each State, so nothing of a
+widget's logic is written twice. A grid of thousands of SVG pictures is large (370
 MB for 5,832 of the query-key-value widget), but they share nearly all of their shapes: each
 different shape is stored once, a picture is a list of numbers, and the whole is compressed: 0.9 MB.
 """
@@ -20,7 +20,7 @@ from lib.widgets import Dropdown, Explorer, Toggle
 from lib.widgets.controls import Control
 
 # Where an SVG text is cut: before each shape.
-SHAPE = re.compile(r"(?=<(?:rect|circle|polyline|path|text)\b)")
+SHAPE = re.compile(r"(?=<(?:rect|circle|polyline|path|text|use|g)\b)")
 Axes = Mapping[str, Sequence[Any]]
 
 
@@ -37,13 +37,12 @@ def export(explorer: Explorer, axes: Axes) -> dict[str, Any]:
     frames = []
     for point in itertools.product(*axes.values()):
         state = dataclasses.replace(explorer.initial, **dict(zip(axes, point, strict=True)))
-        (frame,) = explorer.export([state])
-        parts = SHAPE.split(_text(frame["picture"]))
+        parts = SHAPE.split(explorer.picture.svg(state))
         picture = tuple(shapes.setdefault(part, len(shapes)) for part in parts)
         frames.append(
             [
                 pictures.setdefault(picture, len(pictures)),
-                captions.setdefault(frame["caption"], len(captions)),
+                captions.setdefault(explorer.describe(state), len(captions)),
             ]
         )
     return {
@@ -54,14 +53,6 @@ def export(explorer: Explorer, axes: Axes) -> dict[str, Any]:
         "captions": list(captions),
         "frames": frames,
     }
-
-
-def _text(picture: str | bytes) -> str:
-    """SVG as it is; a PNG as an image element."""
-    if isinstance(picture, str):
-        return picture
-    data = base64.b64encode(picture).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
 
 
 def _control(explorer: Explorer, field: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -41,6 +41,12 @@ def _sampling() -> Explorer:
     return sampling_explorer(*load_pretrained("smollm2-135m-instruct"))
 
 
+def _power_law() -> Explorer:
+    from lib.widgets.power_law import power_law_explorer
+
+    return power_law_explorer()
+
+
 _ORDERS = (
     ("temperature", "top_n_sigma", "top_k", "top_p", "min_p", "typical_p"),
     ("top_n_sigma", "top_k", "top_p", "min_p", "typical_p", "temperature"),
@@ -74,6 +80,19 @@ WIDGETS = [
             "top_p": (0.1, 0.5, 0.9, 0.95, 1.0),
             "min_p": (0.0, 0.05, 0.2),
             "order": _ORDERS,
+        },
+    ),
+    BookWidget(
+        "power_law",
+        "power law",
+        "09_scaling_laws",
+        "power_law_explorer",
+        _power_law,
+        {
+            "exponent": (0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
+            "floor": (0.0, 1.0, 2.0),
+            "common": (20.0, 200.0),
+            "at": (1.0, 10.0, 50.0, 100.0, 500.0),
         },
     ),
 ]
