@@ -23,7 +23,7 @@ from lib.generation.voting import sample_many
 from lib.model import LanguageModel
 from lib.tokenization import BPETokenizer
 
-PROMPT, NEW, N_PROMPTS, EACH = 32, 40, 8, 3  # tokens read, tokens written, passages, continuations
+PROMPT, NEW, N_PROMPTS, EACH = 32, 32, 6, 3  # tokens read, tokens written, passages, continuations
 
 DRAWN: dict[str, dict[str, Any]] = {
     "sampling": {},
@@ -53,9 +53,7 @@ QUESTIONS = (
     "What is a good breakfast?",
     "Why is the sky blue?",
     "Name a fruit and say why you like it.",
-    "How do I make tea?",
     "What does a librarian do?",
-    "Tell me something about cats.",
 )
 
 
@@ -98,7 +96,7 @@ def measure(
 
 
 def answers(
-    model: LanguageModel, tokenizer: BPETokenizer, most: int = 48
+    model: LanguageModel, tokenizer: BPETokenizer, most: int = 32
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """(decoder, question, how many tokens the answer has before it stops)."""
     for place, question in enumerate(QUESTIONS):

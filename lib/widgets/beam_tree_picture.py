@@ -11,7 +11,7 @@ from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text
 Shape = Line | Rectangle | Disk | Text
 
 WIDTH, LEFT, COLUMN, ROW, TOP = 720, 26, 98, 24, 62
-SHOWN = 10  # candidates in a column
+SHOWN = 8  # candidates in a column
 COLORS = {"runs": PALETTE["blue"], "finished": "#9A5B00", "dropped": "#9A9A9A"}
 
 
@@ -49,7 +49,9 @@ def column(
     """The candidates of one step, joined to their parents; and where the running beams stand."""
     kept = [c for c in candidates if c.fate != "dropped"]
     dropped = [c for c in candidates if c.fate == "dropped"]
-    shown = sorted([*kept, *dropped][:SHOWN], key=lambda c: (0 if start else c.parent, -c.log_p))
+    shown = sorted(
+        [*kept, *dropped][:SHOWN], key=lambda c: (0 if start else beams[c.parent][1], -c.log_p)
+    )
     offset = TOP + ROW * (SHOWN - len(shown)) / 2
     lines: list[Shape] = []
     labels: list[Shape] = []

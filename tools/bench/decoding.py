@@ -1,11 +1,15 @@
-"""Greedy decoding of one sequence with SmolLM2, against transformers with the same weights."""
+"""Decoding with SmolLM2, against transformers with the same weights: greedy, beams, speculation."""
 
 import torch
 import transformers
 
 from lib.downloads import smollm2_path
 from lib.generation import GenerationConfig, generate
+from lib.generation.drafts import LookupDraft
+from lib.generation.speculative import speculate
+from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
+from lib.tokenization import BPETokenizer
 from tools.bench.measure import Row, compare
 
 N_TOKENS = 64
@@ -33,7 +37,7 @@ def run() -> list[Row]:
 
     if not torch.equal(generate(model, ids, config).ids, theirs()):
         raise RuntimeError("ours and transformers' greedy tokens differ; the speeds mean nothing")
-    rows = []
+    rows = [beam_row(model, reference, ids), speculative_row(model, reference, tokenizer)]
     for dtype, budget in ((torch.float32, 1.5), (torch.bfloat16, 3.0)):
         model.to(dtype)  # in place
         name = str(dtype).removeprefix("torch.")
@@ -52,3 +56,65 @@ def run() -> list[Row]:
             )
         )
     return rows
+
+
+def beam_row(
+    model: LanguageModel, reference: transformers.PreTrainedModel, ids: torch.Tensor
+) -> Row:
+    """Four beams: the same tokens, then the speeds."""
+    n_tokens = 32
+    config = GenerationConfig(max_new_tokens=n_tokens, num_beams=4)
+
+    def theirs() -> torch.Tensor:
+        return reference.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, num_beams=4,
+            do_sample=False,
+        )  # fmt: skip
+
+    if not torch.equal(generate(model, ids, config).ids, theirs()):
+        raise RuntimeError("the beams of ours and transformers differ; the speeds mean nothing")
+    return compare(
+        f"SmolLM2, beam search with 4 beams, {n_tokens} tokens, float32, the same tokens",
+        lambda: generate(model, ids, config),
+        theirs,
+        "transformers generate",
+        budget=1.0,
+        command="python -m tools.bench decoding",
+        amount=n_tokens,
+        unit="tokens/s",
+        repeats=3,
+    )
+
+
+def speculative_row(
+    model: LanguageModel, reference: transformers.PreTrainedModel, tokenizer: BPETokenizer
+) -> Row:
+    """Prompt lookup on a text that repeats itself, both with at most four guesses."""
+    n_tokens = 48
+    verse = "The wheels on the bus go round and round, round and round, round and round.\n"
+    ids = torch.tensor([tokenizer.encode(verse * 3)])
+    config = GenerationConfig(max_new_tokens=n_tokens)
+
+    def ours() -> torch.Tensor:
+        return speculate(model, LookupDraft(model.config.vocab_size), ids, config, 4).ids
+
+    def theirs() -> torch.Tensor:
+        return reference.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=n_tokens, do_sample=False,
+            prompt_lookup_num_tokens=4,
+        )  # fmt: skip
+
+    if not torch.equal(ours(), theirs()):
+        raise RuntimeError("ours and transformers' guessed tokens differ")
+    return compare(
+        f"SmolLM2, speculative decoding by prompt lookup, {n_tokens} tokens, float32, the same "
+        "tokens",
+        ours,
+        theirs,
+        "transformers generate, prompt_lookup_num_tokens=4",
+        budget=1.0,
+        command="python -m tools.bench decoding",
+        amount=n_tokens,
+        unit="tokens/s",
+        repeats=3,
+    )

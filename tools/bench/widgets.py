@@ -4,6 +4,7 @@ import json
 
 from lib.pretrained import load_pretrained
 from lib.training.experiments import read_table
+from lib.widgets.beam_tree import beam_explorer
 from lib.widgets.cold_start import cold_start_explorer
 from lib.widgets.compute import compute_explorer
 from lib.widgets.compute_optimal import compute_optimal_explorer
@@ -28,6 +29,10 @@ def cold_start() -> Explorer:
     return cold_start_explorer(samples, read_table(figures / "cold_start_curves.csv"))
 
 
+def beam_tree() -> Explorer:
+    return beam_explorer(*load_pretrained("smollm2-135m-instruct"))
+
+
 # A chapter's widget belongs here too: (what, function that returns the Explorer).
 WIDGETS = [
     ("normalization widget, one move", normalization_explorer),
@@ -35,6 +40,7 @@ WIDGETS = [
     ("widget of three matplotlib panels, one move", three_panels),
     ("widget of tokens in SVG, one move", tokens),
     ("sampling widget on SmolLM2, one move", sampling),
+    ("beam tree on SmolLM2, one move", beam_tree),
     ("cold-start widget, one move", cold_start),
     ("compute widget, one move", compute_explorer),
     ("power-law widget, one move", power_law_explorer),
