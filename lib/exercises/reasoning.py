@@ -100,10 +100,6 @@ check_advantages = Exercise(
             lambda r: (r - r.mean(1, keepdim=True)) / (r.std(1, keepdim=True) + 1e-4),
             "torch's std divides by G - 1; here it divides by G: pass correction=0.",
         ),
-        Mistake(
-            lambda r: r / (r.std(1, keepdim=True, correction=0) + 1e-4),
-            "There is no baseline: subtract the group's mean first.",
-        ),
     ],
     difficulty=1,
     minutes=10,
@@ -243,12 +239,7 @@ Drawn = tuple[str, str, bool, bool]
 
 def select(drawn: list[Drawn], most: int) -> list[tuple[str, str]]:
     """(question, response) of what is right and clean, each pair once, `most` to a question."""
-    kept: list[tuple[str, str]] = []
-    for question, response, right, clean in drawn:
-        there = sum(q == question for q, _ in kept)
-        if right and clean and (question, response) not in kept and there < most:
-            kept.append((question, response))
-    return kept
+    return _select(drawn, most)
 
 
 def _drawn_cases(seed: int) -> list[tuple]:

@@ -32,7 +32,7 @@ JOBS = {  # part: the models to train, in this order
     "no signal": ("base", "zero", "cold", "cold_rl", "final"),
     "controls": ("final on oracle chains", "final on zero's chains"),
     "rewards": ("cold_rl without format", "zero + format", "zero + language"),
-    "sizes": tuple(f"{stage} {n}" for n in SIZES for stage in ("cold", "cold_rl")),
+    "sizes": (*(f"cold {n}" for n in SIZES), f"cold_rl {SIZES[0]}"),
 }
 COUNTS = ("drawn", "right", "accepted", "examples", "wrong_chains")  # of rejection sampling
 PASSES = ("chain_at_1", "chain_at_8", "chain_at_32")  # of base models
