@@ -2,9 +2,10 @@
 
 import ctypes
 import math
-import multiprocessing
+import pickle
 import re
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -52,21 +53,24 @@ def measured_peak_bytes(
     """
     if not Path("/proc/self/status").exists():
         raise OSError("the peak is read from /proc/self/status, which only Linux has")
-    context = multiprocessing.get_context("spawn")  # a forked process inherits its parent's peak
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        threads = torch.get_num_threads()
-        return pool.submit(_peak, config, positions, batch, segments, steps, threads).result()
+    call = (config, positions, batch, segments, steps, torch.get_num_threads())
+    code = "from lib.scaling import peaks; peaks._child()"  # a fork would inherit the parent's peak
+    child = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(call), capture_output=True
+    )
+    if child.returncode:
+        raise RuntimeError(f"the measuring process failed: {child.stderr.decode()[-500:]}")
+    return int(child.stdout)
 
 
-def _peak(
-    config: ModelConfig, positions: int, batch: int, segments: int | None, steps: int, threads: int
-) -> int:
+def _child() -> None:
+    config, positions, batch, segments, steps, threads = pickle.loads(sys.stdin.buffer.read())
     torch.set_num_threads(threads)
     _give_back_freed_memory()
     _step(LanguageModel(config.replace(n_layers=1)), 2, 1, None, 1)  # loads what torch loads late
     before = _status("VmRSS")
     _step(LanguageModel(config), positions, batch, segments, steps)
-    return _status("VmHWM") - before
+    print(_status("VmHWM") - before)
 
 
 def _step(
