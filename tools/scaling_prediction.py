@@ -21,6 +21,7 @@ from lib.training.scaling_grids import (
     WIDTHS,
     exact_matches,
     largest_grid,
+    size_grid,
     sized,
 )
 from tools.course import ROOT
@@ -28,7 +29,7 @@ from tools.course import ROOT
 PREDICTION = ROOT / "figures" / "scaling_prediction.json"
 SIZES = ROOT / "figures" / "scaling_experiment.csv"
 LEVEL = 0.9
-SAMPLES = 1000
+SAMPLES = 400
 # name: (kind of law, with a floor, which count of parameters)
 CANDIDATES = {
     "power law + floor": (laws.PowerLaw, True, "non_embedding"),
@@ -71,7 +72,7 @@ def predict(rows: list[Row], keys: list[str] | None = None) -> dict:
             "floor interval": laws.interval([s.floor for s in samples], LEVEL),
         }
     return {
-        "what": "validation loss in nats per byte of one run of the largest model, any seed",
+        "what": "validation loss in nats per byte of one run of the largest model",
         "width": LARGEST,
         **target,
         "level": LEVEL,
@@ -89,7 +90,10 @@ def largest_experiment(table: Path, workers: int) -> None:
     """Predict, see that the prediction is committed, train."""
     if not PREDICTION.exists():
         scratch = PREDICTION.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(predict(read_table(SIZES)), indent=1) + "\n")
+        scratch.write_text(
+            json.dumps(predict(read_table(SIZES), [run.key for run in size_grid()]), indent=1)
+            + "\n"
+        )
         scratch.replace(PREDICTION)
         print(f"predicted: {PREDICTION.name}")
     if not committed(PREDICTION):
