@@ -26,6 +26,7 @@ COURSE = {
     "09_scaling_laws": "Scaling laws",
     "10_sft_cold_start": "The SFT cold start",
 }
+RUN_LINE = re.compile(r"^\*\*Runs in\*\*.*$", re.MULTILINE)  # in the head of a chapter
 GLOSSARY = "Words and letters: [glossary and symbols](glossary.md)."
 
 _WITH_REPOSITORY = """\
@@ -79,10 +80,13 @@ def head_with_badges(head: str, settings: Settings, name: str) -> str:
 
 
 def head_of(head: str, settings: Settings, name: str) -> str:
-    """The first cell of a chapter: badges below the title, the glossary at the end."""
-    head = head.replace(GLOSSARY, "").rstrip()
-    head = head_with_badges(head, settings, name)
-    return f"{head}\n\n{GLOSSARY}" if name in COURSE else head
+    """The first cell of a chapter: badges below the title, the glossary below the run time."""
+    head = head_with_badges(head.replace(f"\n\n{GLOSSARY}", ""), settings, name).rstrip()
+    if name not in COURSE:
+        return head
+    line = RUN_LINE.search(head)
+    end = line.end() if line else len(head)
+    return f"{head[:end]}\n\n{GLOSSARY}{head[end:]}"
 
 
 def navigation(name: str) -> str:

@@ -14,7 +14,6 @@ import copy
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -29,11 +28,18 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from tools.course import ROOT, Settings, read_settings, write_atomically
-from tools.links import GENERATED, NAVIGATION, TAG, head_of, navigation, setup_cell
+from tools.links import (
+    GENERATED,
+    NAVIGATION,
+    RUN_LINE,
+    TAG,
+    head_of,
+    navigation,
+    setup_cell,
+)
 from tools.outputs import NoisyOutput, clean_outputs
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-RUN_LINE = re.compile(r"^\*\*Runs in\*\*.*$", re.MULTILINE)
 # Evaluated in the kernel after the last cell: the most memory that it held, in bytes. Linux counts
 # in ru_maxrss what the parent held when it started the process, so there VmHWM is read instead.
 _PEAK_MEMORY = """

@@ -15,7 +15,8 @@ import jupytext
 
 from tools import links
 from tools.course import ROOT, read_settings, replace_between, write_atomically
-from tools.notebooks import RUN_LINE, names, notebook_path, text_path
+from tools.links import RUN_LINE
+from tools.notebooks import names, notebook_path, text_path
 
 COURSE = {name[:2]: title for name, title in links.COURSE.items()}
 

@@ -75,9 +75,13 @@ def test_badges_come_and_go():
     assert head_with_badges(HEAD, WITHOUT, "00_tour") == HEAD
 
 
-def test_a_head_ends_with_the_glossary_once():
+def test_a_head_has_the_glossary_once_below_the_run_time():
     head = head_of(HEAD, WITH, "00_tour")
     assert head == f"{head_with_badges(HEAD, WITH, '00_tour')}\n\n{GLOSSARY}"
+    long = f"{HEAD}\n\n## More\n\nText."
+    assert head_of(long, WITHOUT, "00_tour") == f"{HEAD}\n\n{GLOSSARY}\n\n## More\n\nText."
+    assert head_of(head_of(long, WITHOUT, "00_tour"), WITHOUT, "00_tour").count(GLOSSARY) == 1
+    assert head_of("# Title", WITHOUT, "00_tour") == f"# Title\n\n{GLOSSARY}"
     assert head_of(head, WITH, "00_tour") == head
     assert head_of(head, WITHOUT, "00_tour") == f"{HEAD}\n\n{GLOSSARY}"
     assert head_of(HEAD, WITHOUT, "00_test") == HEAD, "no chapter of the course"

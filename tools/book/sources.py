@@ -53,7 +53,7 @@ INDEX = """\
 """
 START = """\
 You are reading the web edition. Its pictures and numbers are those of the executed notebooks; \
-three widgets can be moved here, at a choice of settings: {players}. To run and change everything, \
+these widgets can be moved here, at a choice of settings: {players}. To run and change everything, \
 clone {repository} and run `make lab`."""
 
 
