@@ -97,7 +97,7 @@ def expert_models() -> dict[str, tuple[ModelConfig, dict]]:
     return models | {name: (_small(d_ff=d_ff), {}) for name, d_ff in DENSE.items()}
 
 
-def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, list[Row]]:
+def short_run(name: str, seed: int, steps: int = 40) -> tuple[LanguageModel, list[Row]]:
     """The experiment `experts` in small: the model after `steps` steps, and a row every 10 steps.
 
     A row has the validation loss and the mean over layers of the entropy of loads (NaN if dense).
@@ -107,7 +107,7 @@ def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, lis
     rows: list[Row] = []
 
     def record(model: LanguageModel, row: dict) -> None:
-        layers = routings_of(model, validation[: 3 * 8 * BLOCK + 1])
+        layers = routings_of(model, validation[: 3 * 4 * BLOCK + 1])
         entropies = [load_entropy(load(layer)).item() for layer in layers]
         rows.append(
             {
@@ -128,7 +128,7 @@ def short_run(name: str, seed: int, steps: int = 60) -> tuple[LanguageModel, lis
         learning_rate=RATE,
         schedule="constant",
         evaluate_every=10,
-        evaluation_sequences=96,
+        evaluation_sequences=64,
         seed=seed,
         **changes,
     )
