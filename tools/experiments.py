@@ -16,7 +16,7 @@ from lib.training.feedforward_grids import experts_grid, feedforward_grid, routi
 from lib.training.grids import GRIDS
 from lib.training.leak import leak_experiment
 from lib.training.normalization_grids import GRIDS as NORMALIZATION_GRIDS
-from lib.training.scaling_grids import exact_matches, pilot_grid, repeated_grid, size_grid
+from lib.training.scaling_grids import exact_matches, pilot_grid, size_grid
 from tools.course import ROOT
 from tools.decoding_comparison import decoding_experiment
 from tools.scaling_prediction import largest_experiment
@@ -39,7 +39,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "scaling_pilot": of_grid(pilot_grid, exact_matches),  # chapter 9, in this order
     "scaling": of_grid(size_grid, exact_matches),
     "scaling_largest": largest_experiment,
-    "scaling_repeated": of_grid(repeated_grid, exact_matches),
     "cold_start": cold_start_runs,  # chapter 10
 }
 

@@ -66,19 +66,19 @@ def plain_numbers(ax: "Axes") -> None:
 def prediction_figure(
     seen: tuple[np.ndarray, np.ndarray],
     check: tuple[np.ndarray, np.ndarray],
+    target: float | int,
     laws: dict[str, Callable],
     intervals: dict[str, tuple[float, float, float]],
     title: str,
 ) -> "Figure":
     """Losses of the fitted models, each law beyond them, intervals, and what came out.
 
-    `seen` and `check`: (parameters, loss) of the runs that were fitted and of the largest model.
-    `intervals`: (loss, low, high) of each law at the largest size.
+    `seen` and `check`: (parameters, loss) of the runs that were fitted and of the largest model
+    (empty: it is not trained yet). `intervals`: (loss, low, high) of each law at size `target`.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
-    target = float(check[0][0])
     x = np.geomspace(seen[0].min(), 1.3 * target, 200)
     with matplotlib.rc_context(course_style()):
         figure = Figure(figsize=(7.2, 4.0))
@@ -91,15 +91,16 @@ def prediction_figure(
             bars = [[middle - low], [high - middle]]
             ax.errorbar([at], [middle], yerr=bars, color=color, capsize=3, linewidth=1.5)
         ax.plot(*seen, "o", color=GRAY, markersize=4)
-        ax.plot(*check, "*", color="black", markersize=11)
-        ax.annotate(
-            "trained after\nthe prediction",
-            (target, float(check[1].mean())),
-            xytext=(-92, -42),
-            textcoords="offset points",
-            arrowprops={"arrowstyle": "-", "color": GRAY},
-            fontsize=9,
-        )
+        for point in zip(*check, strict=True):
+            ax.plot(*point, "*", color="black", markersize=11)
+            ax.annotate(
+                "trained after\nthe prediction",
+                point,
+                xytext=(-92, -42),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "-", "color": GRAY},
+                fontsize=9,
+            )
         ax.set_xlim(seen[0].min() * 0.8, target * 1.3)
         label_lines(ax)
         ax.set_title(title)

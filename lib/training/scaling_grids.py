@@ -1,8 +1,7 @@
 """Chapter 9's experiment: models of many sizes on one text, to find how the loss falls with size.
 
-All runs read Python's documentation byte by byte, 1,024 bytes to a step. The longest runs of
-the main grids make one pass over the training text, so that no byte is seen twice; shorter runs
-read a random part of it. Only `repeated_grid` goes over the text again.
+All runs read Python's documentation byte by byte, 1,024 bytes to a step. The longest runs make one
+pass over the training text, so that no byte is seen twice; shorter runs read a random part of it.
 
 The order of work is that of a prediction: `pilot_grid` finds the learning rates, `size_grid` the
 losses of twelve sizes, from which tools/scaling_prediction.py predicts the loss of a model four
@@ -26,8 +25,6 @@ WIDTHS = (12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 112, 128)  # two layers each
 LARGEST = 256
 FEWER_STEPS = (120, 240, 480)
 SURFACE_WIDTHS = (12, 20, 32, 48, 64, 96, 128)
-REPEATED_WIDTHS = (32,)
-PASSES = (2, 4, 8)
 PILOT_WIDTHS = (12, 32, 96)
 PILOT_RATES = (1.5e-3, 3e-3, 6e-3, 1.2e-2, 2.4e-2, 4.8e-2)
 ANSWER_LENGTHS = (1, 2, 4, 8, 16, 32)  # bytes that must all be right
@@ -120,15 +117,6 @@ def size_grid() -> list[Run]:
 def largest_grid() -> list[Run]:
     """The model whose loss is predicted before it is trained."""
     return [scaling_run(LARGEST, STEPS, tuned_rate(LARGEST, STEPS), SEEDS[0])]
-
-
-def repeated_grid() -> list[Run]:
-    """A model that reads the same text 2, 4 and 8 times, at the rate of a single pass."""
-    return [
-        scaling_run(width, passes * STEPS, tuned_rate(width, STEPS), SEEDS[0], evaluations=8)
-        for width in REPEATED_WIDTHS
-        for passes in PASSES
-    ]
 
 
 @torch.no_grad()

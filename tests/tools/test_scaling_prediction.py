@@ -1,0 +1,75 @@
+"""The prediction follows from the committed runs; nothing is trained before it is committed."""
+
+import json
+import subprocess
+
+import pytest
+
+from lib.scaling import laws
+from lib.training.experiments import read_table
+from lib.training.scaling_grids import LARGEST, largest_grid
+from tools import scaling_prediction
+from tools.scaling_prediction import CANDIDATES, PREDICTION, SIZES, committed, predict
+
+
+def test_the_committed_prediction_follows_from_the_committed_runs():
+    stored = json.loads(PREDICTION.read_text())
+    again = predict(read_table(SIZES), stored["fitted to"]["keys"])
+    assert stored["runs to come"] == [run.key for run in largest_grid()]
+    assert stored["fitted to"]["largest width"] < LARGEST
+    assert set(stored["predictions"]) == set(CANDIDATES)
+    for name, prediction in stored["predictions"].items():
+        for key in ("loss", "low", "high"):
+            assert again["predictions"][name][key] == pytest.approx(prediction[key], rel=2e-3)
+
+
+def test_the_loss_of_the_largest_is_what_the_stored_law_says():
+    stored = json.loads(PREDICTION.read_text())
+    for name, (kind, _, count) in CANDIDATES.items():
+        prediction = stored["predictions"][name]
+        law = kind(**prediction["law"])
+        assert law(stored[count]) == pytest.approx(prediction["loss"], rel=1e-3)
+        assert prediction["low"] < prediction["loss"] < prediction["high"]
+    assert isinstance(laws.PowerLaw(**stored["predictions"]["power law"]["law"]), laws.PowerLaw)
+
+
+def repository(folder):
+    for command in (
+        ["init", "-q"],
+        ["config", "user.email", "reader@example.com"],
+        ["config", "user.name", "reader"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder / "prediction.json"
+
+
+def test_only_a_committed_and_unchanged_file_counts(tmp_path):
+    file = repository(tmp_path)
+    file.write_text("{}")
+    assert not committed(file)
+    subprocess.run(["git", "add", "prediction.json"], cwd=tmp_path, check=True)
+    assert not committed(file)
+    subprocess.run(["git", "commit", "-q", "-m", "first"], cwd=tmp_path, check=True)
+    assert committed(file)
+    file.write_text("{ }")
+    assert not committed(file)
+
+
+def test_the_largest_is_trained_only_after_the_commit(tmp_path, monkeypatch):
+    file = repository(tmp_path)
+    trained = []
+    monkeypatch.setattr(scaling_prediction, "PREDICTION", file)
+    monkeypatch.setattr(scaling_prediction, "run_grid", lambda *a: trained.append(a))
+    with pytest.raises(SystemExit, match="Commit the prediction"):
+        scaling_prediction.largest_experiment(tmp_path / "table.csv", 1)
+    assert file.exists()
+    assert not trained
+    subprocess.run(["git", "add", "prediction.json"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "commit", "-q", "-m", "prediction"], cwd=tmp_path, check=True)
+    scaling_prediction.largest_experiment(tmp_path / "table.csv", 1)
+    assert len(trained) == 1
+
+
+def test_without_the_smaller_models_there_is_no_prediction():
+    with pytest.raises(SystemExit, match="first run"):
+        predict([])

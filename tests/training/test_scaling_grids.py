@@ -1,0 +1,117 @@
+"""Chapter 9's grids, their committed tables, and the rule for the learning rate."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from lib.corpora import english
+from lib.generation import GenerationConfig, generate
+from lib.model import LanguageModel
+from lib.training import Batches, byte_tokens, split
+from lib.training.experiments import read_table
+from lib.training.scaling_grids import (
+    BATCH,
+    CONTEXT,
+    LARGEST,
+    SEEDS,
+    STEPS,
+    TRAINING_BYTES,
+    WIDTHS,
+    exact_matches,
+    largest_grid,
+    pilot_grid,
+    size_grid,
+    sized,
+    tuned_rate,
+)
+from tests.library import ROOT
+
+TABLES = {
+    "scaling_pilot": pilot_grid,
+    "scaling": size_grid,
+    "scaling_largest": largest_grid,
+}
+
+
+def table(name):
+    return read_table(ROOT / "figures" / f"{name}_experiment.csv")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_committed_tables_are_those_of_the_grids(name):
+    """Each run of the grid, up to its last step, and nothing else."""
+    rows, runs = table(name), TABLES[name]()
+    assert list(dict.fromkeys(row["run"] for row in rows)) == [run.key for run in runs]
+    ends = [row for row in rows if row["step"] == row["steps"]]
+    assert len(ends) == len(runs)
+
+
+def test_sizes_span_two_orders_of_magnitude_and_the_largest_is_beyond():
+    counts = [LanguageModel(sized(width)).count_parameters(embeddings=False) for width in WIDTHS]
+    assert counts[-1] / counts[0] > 100
+    assert counts == sorted({row["non_embedding"] for row in table("scaling")})
+    assert LARGEST not in WIDTHS
+    config = sized(LARGEST)
+    assert 3.5 < 2 * 12 * config.d_model**2 / counts[-1] < 4.5
+
+
+def test_the_longest_runs_make_at_most_one_pass():
+    training, _ = split(byte_tokens(english()))
+    assert len(training) >= TRAINING_BYTES
+    assert Batches(training[:TRAINING_BYTES], CONTEXT, BATCH).steps_per_pass >= STEPS
+    passes = [row["passes"] for row in table("scaling") + table("scaling_largest")]
+    assert max(passes) <= 1
+
+
+def test_schedules_end_with_their_runs():
+    for run in [*size_grid(), *pilot_grid(), *largest_grid()]:
+        settings = run.training
+        assert (settings.schedule, settings.steps) == ("cosine", dict(run.labels)["steps"])
+    assert {run.training.seed for run in size_grid()} <= set(SEEDS)
+
+
+def test_the_rule_for_the_rate_is_the_plane_through_the_pilots_best():
+    """Parabolas in ln rate about each best, by numpy; then least squares for the plane."""
+    ends = [row for row in table("scaling_pilot") if row["step"] == row["steps"]]
+    design, best = [], []
+    for (n, steps), group in itertools.groupby(
+        ends, key=lambda r: (r["non_embedding"], r["steps"])
+    ):
+        rates, losses = np.array([(r["learning_rate"], r["validation_loss"]) for r in group]).T
+        at = int(np.clip(losses.argmin(), 1, len(losses) - 2))
+        near = slice(at - 1, at + 2)
+        square, linear, _ = np.polyfit(np.log(rates[near]), losses[near], 2)
+        design.append([1, np.log(n), np.log(steps)])
+        best.append(-linear / (2 * square))
+    plane = np.linalg.lstsq(np.array(design), np.array(best), rcond=None)[0]
+    assert plane[1:] == pytest.approx([-0.49, 0.42], abs=0.01)
+    assert np.exp(plane[0]) == pytest.approx(0.136, rel=0.02)
+    for (_, ln_n, ln_steps), ln_best in zip(design, best, strict=True):
+        width = round((np.exp(ln_n) / 24) ** 0.5)
+        width = min((12, 32, 96), key=lambda w: abs(w - width))
+        assert tuned_rate(width, round(np.exp(ln_steps))) == pytest.approx(np.exp(ln_best), rel=0.4)
+
+
+def test_exact_match_is_what_greedy_decoding_gives():
+    """Continue each window by `generate`, and compare with the text."""
+    torch.manual_seed(0)
+    model = LanguageModel(sized(12))
+    with torch.no_grad():  # a model that says "a" after "b" and "b" after "a"
+        for weight in model.parameters():
+            weight.mul_(0.1)
+    random = np.random.default_rng(0)
+    validation = random.choice(np.frombuffer(b"ab", dtype=np.uint8), size=2 * CONTEXT + 1)
+    found = exact_matches(model, validation)
+    windows = [validation[i * CONTEXT :][: CONTEXT + 1].astype(int) for i in range(2)]
+    for length in (1, 2, 4):
+        hits = []
+        for window in windows:
+            for start in range(CONTEXT - length):
+                prompt = torch.from_numpy(window[: start + 1])[None]
+                settings = GenerationConfig(max_new_tokens=length, do_sample=False)
+                out = generate(model, prompt, settings).ids[0].tolist()
+                hits.append(out == window[start + 1 : start + 1 + length].tolist())
+        places = 2 * (CONTEXT - length + 1)  # `generate` has no room for each window's last one
+        assert sum(hits) <= round(found[f"exact_match_{length}"] * places, 2) <= sum(hits) + 2
