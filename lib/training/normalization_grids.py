@@ -16,7 +16,7 @@ from lib.training.leak import loss_in_training_mode
 SEEDS = (0, 1, 2)
 CONTEXT, BATCH = 64, 16  # tokens, sequences: 1,024 bytes to a step
 PLACEMENT_STEPS, WARMUP = 240, 60
-PLACEMENT_RATES = (1e-3, 3e-3, 1e-2)
+PLACEMENT_RATES = (3e-3, 1e-2)
 NORM_STEPS = 200
 NORM_RATE = 6e-3
 NORMS = ("layernorm", "rmsnorm", "batchnorm", "dynamic_tanh")
@@ -24,14 +24,7 @@ QK_RATES = (1e-2, 1e-1)
 
 
 def placement_grid() -> list[Run]:
-    """Post- and pre-norm with and without warmup at three rates; the two newer ones at one rate."""
-    settings = [
-        (place, warmup, rate)
-        for place in ("post", "pre")
-        for warmup in (0, WARMUP)
-        for rate in PLACEMENT_RATES
-    ]
-    settings += [("sandwich", 0, PLACEMENT_RATES[2]), ("output", 0, PLACEMENT_RATES[2])]
+    """Post- and pre-norm, with and without warmup, at a usual and at a high learning rate."""
     return [
         Run(
             labels=(("placement", place), ("warmup", warmup), ("learning rate", rate)),
@@ -39,7 +32,8 @@ def placement_grid() -> list[Run]:
             training=_training(PLACEMENT_STEPS, rate, warmup, seed, evaluations=2),
             training_bytes=PLACEMENT_STEPS * BATCH * CONTEXT,
         )
-        for place, warmup, rate in settings
+        for place, warmup in (("post", 0), ("pre", 0), ("post", WARMUP), ("pre", WARMUP))
+        for rate in PLACEMENT_RATES
         for seed in SEEDS
     ]
 
