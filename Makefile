@@ -10,8 +10,9 @@ TORCH_INDEX ?=
 LAB_ARGS    ?=
 # Further flags for pytest, such as TEST_ARGS="-k bpe"
 TEST_ARGS   ?=
-# The browser for `make test-browser`, if it is not found by itself
+# The browser for `make test-browser`, if it is not found by itself; RECORD=1 keeps the times
 CHROMIUM    ?=
+RECORD      ?=
 # Chapters for `make notebooks`, measurements for `make bench`, figures for `make figures`
 NAMES       ?=
 
@@ -53,7 +54,7 @@ test-browser: $(VENV)/.browser $(VENV)/.book
 	@$(RUN) -m tools.browser
 	@$(RUN) -m lib.downloads
 	@$(RUN) -m tools.book
-	@COURSE_BROWSER=1 $(RUN) -m pytest tests/browser $(TEST_ARGS)
+	@COURSE_BROWSER=1 COURSE_RECORD=$(RECORD) $(RUN) -m pytest tests/browser $(TEST_ARGS)
 
 book: $(VENV)/.book
 	@$(RUN) -m lib.downloads
@@ -72,6 +73,7 @@ bench: $(READY)
 	@$(RUN) -m tools.bench $(NAMES)
 
 readme: $(READY)
+	@$(RUN) -m tools.maps
 	@$(RUN) -m tools.readme
 
 badges: $(READY)

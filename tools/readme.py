@@ -18,6 +18,7 @@ from tools.course import ROOT, read_settings, replace_between, write_atomically
 from tools.links import RUN_LINE
 from tools.notebooks import names, notebook_path, text_path
 
+OPTIONAL = ("setup", "browser")  # parts that stand in the README only where it has their markers
 COURSE = {name[:2]: title for name, title in links.COURSE.items()}
 
 
@@ -81,6 +82,57 @@ def bench(root: Path = ROOT) -> str:
             rows.append([row["what"], ours, peer, ratio, limit, met, f"`{row['command']}`"])
     table = _table(["what", "ours", "peer", "ratio", "budget", "met", "command"], rows)
     return f"{table}\n\nMeasured on: {'; '.join(machines)}."
+
+
+def setup(root: Path = ROOT) -> str:
+    """Table of the last `python -m tools.first_run`: a fresh clone with empty caches."""
+    path = root / "figures" / "setup.json"
+    if not path.exists():
+        return "*Not measured yet.*"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"`{c['command']}`",
+            c["until"],
+            _duration(c["seconds"]),
+            f"{c['peak_bytes'] / 2**30:.1f} GiB",
+        ]
+        for c in result["commands"]
+    ]
+    disk = "; ".join(f"{what} {size / 1e6:,.0f} MB" for what, size in result["disk_bytes"].items())
+    table = _table(["command", "until", "time", "peak memory"], rows)
+    return f"{table}\n\nDisk: {disk}.\n\nMeasured on: {result['machine']}."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def browser(root: Path = ROOT) -> str:
+    """Table of the last `make test-browser RECORD=1`: from a key press to the new picture."""
+    path = root / "figures" / "browser.json"
+    if not path.exists():
+        return "*Not measured yet.*"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        [
+            _widget(name),
+            f"{row['median_ms']:.0f} ms",
+            f"{row['p90_ms']:.0f} ms",
+            row["presses"],
+            "yes" if row["median_ms"] <= 100 else "**no**",
+        ]
+        for name, row in result["widgets"].items()
+    ]
+    table = _table(["widget", "median", "90th percentile", "key presses", "within 100 ms"], rows)
+    return f"{table}\n\nMeasured on: {result['machine']}."
+
+
+def _widget(name: str) -> str:
+    """A chapter's widget by its chapter: `08_compute-2` is the second one there."""
+    chapter, _, number = name.partition("-")
+    title = links.COURSE.get(chapter)
+    return f"{int(chapter[:2])}. {title}" + (f", {number}" if number else "") if title else name
 
 
 def parity_marks(root: Path = ROOT) -> Iterator[tuple[str, str, str, Path]]:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.bench.measure import machine
 from tools.browser import find_browser
-from tools.course import ROOT
+from tools.course import ROOT, write_atomically
 
 if "COURSE_BROWSER" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
@@ -62,12 +63,17 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def record():
-    """Keeps measured times by widget, and writes them to build/browser/latency.json at the end."""
+    """Keeps measured times by widget, and writes them to build/browser/latency.json at the end.
+
+    `make test-browser RECORD=1` writes them to figures/browser.json too, for the README.
+    """
     measured = {}
     yield measured.__setitem__
-    if measured:
-        text = json.dumps(measured, indent=1, ensure_ascii=False)
-        (SCREENSHOTS / "latency.json").write_text(text + "\n")
+    result = {"machine": machine(), "widgets": dict(sorted(measured.items()))}
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    (SCREENSHOTS / "latency.json").write_text(text)
+    if os.environ.get("COURSE_RECORD"):
+        write_atomically(ROOT / "figures" / "browser.json", text)
 
 
 @pytest.fixture(scope="session")

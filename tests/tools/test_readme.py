@@ -1,5 +1,6 @@
 """README.md is in step, and its parts are made of what is there."""
 
+import json
 import re
 
 import pytest
@@ -51,6 +52,32 @@ def test_parity_table(tmp_path):
     file.write_text('import pytest\n@pytest.mark.parity("logits")\ndef test_logits(): ...\n')
     with pytest.raises(ValueError, match=r"test_a.py, line 2: parity"):
         readme.parity(tmp_path)
+
+
+def test_setup_and_browser_tables(tmp_path):
+    assert readme.setup(tmp_path) == readme.browser(tmp_path) == "*Not measured yet.*"
+    (tmp_path / "figures").mkdir()
+    commands = [
+        {"command": "make lab", "until": "it answers", "seconds": 61.2, "peak_bytes": 2**30},
+        {"command": "make test", "until": "done", "seconds": 600, "peak_bytes": 3 * 2**29},
+    ]
+    result = {"machine": "2 cores", "commands": commands, "disk_bytes": {"the clone": 9e6}}
+    (tmp_path / "figures" / "setup.json").write_text(json.dumps(result))
+    lines = readme.setup(tmp_path).splitlines()
+    assert lines[2:4] == [
+        "| `make lab` | it answers | 61 s | 1.0 GiB |",
+        "| `make test` | done | 10 min | 1.5 GiB |",
+    ]
+    assert lines[-3:] == ["Disk: the clone 9 MB.", "", "Measured on: 2 cores."]
+    fast = {"median_ms": 40.2, "p90_ms": 60, "presses": 36}
+    widgets = {"02_attention": fast, "08_compute-2": {**fast, "median_ms": 140}, "book, qkv": fast}
+    result = {"machine": "2 cores", "widgets": widgets}
+    (tmp_path / "figures" / "browser.json").write_text(json.dumps(result))
+    assert readme.browser(tmp_path).splitlines()[2:5] == [
+        "| 2. Attention | 40 ms | 60 ms | 36 | yes |",
+        "| 8. Compute, 2 | 140 ms | 60 ms | 36 | **no** |",
+        "| book, qkv | 40 ms | 60 ms | 36 | yes |",
+    ]
 
 
 def test_replace_between():
