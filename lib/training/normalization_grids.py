@@ -39,24 +39,27 @@ def placement_grid() -> list[Run]:
 
 
 def norms_grid() -> list[Run]:
-    """Four norms in the same pre-norm model.
+    """Four norms in the same pre-norm model, and two of them with larger embeddings."""
+    settings = [(norm, "0.02") for norm in NORMS] + [
+        ("layernorm", "unit"),
+        ("dynamic_tanh", "unit"),
+    ]
+    return [norms_run(norm, start, seed) for norm, start in settings for seed in SEEDS]
+
+
+def norms_run(norm: str, start: str, seed: int, steps: int = NORM_STEPS) -> Run:
+    """One run of two layers with this norm.
 
     "unit" embeddings start with standard deviation 1 instead of 0.02: Dynamic Tanh changes nothing
     about the size of what it gets, so it depends on the size at the start.
     """
-    unit = dict(embedding_std=64**-0.5, scale_embeddings=True)
-    settings = [(norm, "0.02", {}) for norm in NORMS]
-    settings += [("layernorm", "unit", unit), ("dynamic_tanh", "unit", unit)]
-    return [
-        Run(
-            labels=(("norm", norm), ("embeddings", start)),
-            model=_gpt(n_layers=2, d_model=64, norm=norm, **changes),
-            training=_training(NORM_STEPS, NORM_RATE, NORM_STEPS // 20, seed, evaluations=4),
-            training_bytes=NORM_STEPS * BATCH * CONTEXT,
-        )
-        for norm, start, changes in settings
-        for seed in SEEDS
-    ]
+    unit = dict(embedding_std=64**-0.5, scale_embeddings=True) if start == "unit" else {}
+    return Run(
+        labels=(("norm", norm), ("embeddings", start)),
+        model=_gpt(n_layers=2, d_model=64, norm=norm, **unit),
+        training=_training(steps, NORM_RATE, steps // 20, seed, evaluations=4),
+        training_bytes=steps * BATCH * CONTEXT,
+    )
 
 
 def qk_norm_grid() -> list[Run]:

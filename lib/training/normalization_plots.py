@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 UNIGRAM = 3.3  # nats per byte: where a model stands that has only learned how often bytes occur
 LINES = {("post", 0): "red", ("post", WARMUP): "orange", ("pre", 0): "blue", ("pre", WARMUP): "sky"}
 NAMES = {
-    ("layernorm", "0.02"): "LayerNorm",
-    ("rmsnorm", "0.02"): "RMSNorm",
-    ("batchnorm", "0.02"): "BatchNorm",
-    ("dynamic_tanh", "0.02"): "Dynamic Tanh",
+    ("layernorm", 0.02): "LayerNorm",
+    ("rmsnorm", 0.02): "RMSNorm",
+    ("batchnorm", 0.02): "BatchNorm",
+    ("dynamic_tanh", 0.02): "Dynamic Tanh",
     ("layernorm", "unit"): "LayerNorm,\nunit embeddings",
     ("dynamic_tanh", "unit"): "Dynamic Tanh,\nunit embeddings",
 }
@@ -29,6 +29,11 @@ def last(rows: list[Row], column: str, **labels: str | int | float) -> list[floa
     found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     step = max(row["step"] for row in found)
     return [row[column] for row in found if row["step"] == step]
+
+
+def span(values: list[float]) -> str:
+    """The least and the greatest of several values."""
+    return f"{min(values):.2f} to {max(values):.2f}"
 
 
 def placement_figure(rows: list[Row]) -> "Figure":
@@ -50,7 +55,7 @@ def placement_figure(rows: list[Row]) -> "Figure":
             ax.plot(PLACEMENT_RATES, mean, style, color=PALETTE[color], label=label)
             for rate, end in zip(PLACEMENT_RATES, ends, strict=True):
                 ax.plot([rate] * len(end), end, ".", color=PALETTE[color])
-        ax.set(xscale="log", xlim=(8e-4, 6e-2), xlabel="learning rate (logarithmic)")
+        ax.set(xscale="log", xlim=(2.6e-3, 2.6e-2), xlabel="learning rate (logarithmic)")
         ax.set_xticks(PLACEMENT_RATES, [f"{rate:g}" for rate in PLACEMENT_RATES])
         ax.minorticks_off()
         ax.set_ylabel("validation loss (nats per byte)")
@@ -95,7 +100,8 @@ def qk_norm_figure(rows: list[Row]) -> "Figure":
         left.set(
             yscale="log", ylabel="largest score (logarithmic)", title="Scores grow with the rate"
         )
-        right.set(ylabel="validation loss (nats per byte)", title="and hold learning back")
+        right.set(ylabel="validation loss (nats per byte)", ylim=(2.6, 3.5))
+        right.set_title("and hold learning back")
         for ax in (left, right):
             ax.set(xlabel="step", xlim=(0, 320))
             ax.set_xticks((0, 100, 200))
