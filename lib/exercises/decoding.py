@@ -72,7 +72,8 @@ def _texts(seed: int) -> list[tuple]:
     rate = (1 + torch.rand(9, generator=generator)).tolist()
     texts = [(-r * n, n) for r, n in zip(rate, lengths, strict=True)]
     pair = [(-3.0, 2), (-4.0, 4)]
-    return [(pair, 0.0), (pair, 1.0), (texts, 0.7), (texts, 1.0), (texts, 2.0)]
+    likely = [(-2.0, 10), (-3.0, 2)]
+    return [(pair, 0.0), (pair, 1.0), (likely, 1.0), (texts, 0.7), (texts, 1.0), (texts, 2.0)]
 
 
 def _score(texts: list[tuple[float, int]], rule: object) -> int:

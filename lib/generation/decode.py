@@ -204,8 +204,11 @@ def stream_text(
     config = config or GenerationConfig()
     ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
     check_room(model, ids, config.max_new_tokens)
+    if config.num_beams > 1:
+        raise ValueError("beam search knows its text only at the end: use generate, not a stream")
     waiting = b""
-    for token in generate_steps(model, ids, config):
+    steps = contrastive_steps if config.penalty_alpha else generate_steps
+    for token in steps(model, ids, config):
         if token.item() in config.stop_ids:
             break
         waiting += tokenizer.decode_bytes([token.item()])

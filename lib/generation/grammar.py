@@ -20,6 +20,8 @@ from lib.generation.regex_parsing import compile_regex
 from lib.generation.regular import Automaton
 from lib.tokenization import BPETokenizer
 
+MOST_KEPT = 500  # states: four bytes for each token and state
+
 
 class TokenTrie:
     """The bytes of all tokens as a tree, level by level: beginnings in common are one node."""
@@ -88,15 +90,27 @@ class Grammar:
     def after(self, state: int) -> np.ndarray:
         """The state after each token, -1 where it is not allowed; computed once for each state."""
         if state not in self._after:
+            if len(self._after) >= MOST_KEPT:
+                self._after.clear()
             self._after[state] = self.trie.walk(self.automaton, state)
         return self._after[state]
 
     def state(self, ids: tuple[int, ...]) -> int:
         """The state after a text of tokens, -1 if it has left the grammar."""
-        if ids not in self._states:
-            before = self.state(ids[:-1])
-            self._states[ids] = -1 if before < 0 else int(self.after(before)[ids[-1]])
-        return self._states[ids]
+        if len(self._states) > 100 * MOST_KEPT:
+            self._states = {(): 0}
+        known = len(ids)
+        while ids[:known] not in self._states:  # usually all but the last token
+            known -= 1
+        state = self._states[ids[:known]]
+        for place in range(known, len(ids)):
+            state = -1 if state < 0 else int(self.after(state)[ids[place]])
+            self._states[ids[: place + 1]] = state
+        return state
+
+    def forget(self) -> None:
+        """Drop what was kept of states and texts: for long use, and to measure."""
+        self._after, self._states = {}, {(): 0}
 
     def allowed(self, state: int, n_left: int, stop_ids: Sequence[int]) -> Bool[Tensor, "V"]:
         """Which tokens may come, if with this one at most `n_left` do: the text ends in time.

@@ -46,6 +46,8 @@ def sample_many(
     """
     if n < 1 or not config.do_sample:
         raise ValueError(f"n must be at least 1 and do_sample true, got {n}, {config.do_sample}")
+    if config.dola_layers is not None:
+        raise ValueError("sample_many does not contrast layers: leave out dola_layers")
     length = ids.shape[1] + config.max_new_tokens
     if length > model.config.context_length:
         raise ValueError(f"{length} positions exceed the context, {model.config.context_length}")

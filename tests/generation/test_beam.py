@@ -9,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.generation import GenerationConfig, generate
+from lib.generation import GenerationConfig, generate, stream_text
 from lib.generation.beam import beam_steps, push_apart, rank
 from lib.generation.measures import surprise
+from lib.generation.voting import sample_many
+from lib.tokenization import BPETokenizer
 from tests.generation.references.make_references import N_NEW, PATH, prompts
 
 OLD = json.loads(PATH.read_text())
@@ -180,6 +182,13 @@ def test_hostile_settings_are_named(tiny):
         generate(tiny, torch.empty(1, 0, dtype=torch.long), broken)
     with pytest.raises(ValueError, match="the context has"):
         generate(tiny, ids, GenerationConfig(num_beams=2, max_new_tokens=100))
+
+
+def test_other_ways_say_that_they_do_not_search(tiny):
+    with pytest.raises(ValueError, match="use generate, not a stream"):
+        next(stream_text(tiny, BPETokenizer.train("abc" * 9, 260), "a", GenerationConfig(num_beams=2)))  # fmt: skip  # noqa: E501
+    with pytest.raises(ValueError, match="leave out dola_layers"):
+        sample_many(tiny, torch.tensor([[1]]), 2, GenerationConfig(max_new_tokens=2, do_sample=True, dola_layers="low"))  # fmt: skip  # noqa: E501
 
 
 def test_more_beams_than_tokens(tiny):

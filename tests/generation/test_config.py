@@ -160,7 +160,7 @@ def test_each_name_switches_on_one_step():
         "eta_cutoff": {"eta_cutoff": 0.9},
         "xtc_probability": {"xtc_probability": 1.0, "xtc_threshold": 0.1},
     }
-    assert set(on) == set(PROCESSORS)
+    assert set(on) == set(PROCESSORS) - {"grammar"}  # which needs a tokenizer: test_grammar.py
     batch = torch.tensor([[2.0, 1.5, 1.0, -3.0]])
     history = History(torch.tensor([[1, 2, 1, 3, 1]]), 2)
     for name, settings in on.items():

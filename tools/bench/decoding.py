@@ -6,6 +6,8 @@ import transformers
 from lib.downloads import smollm2_path
 from lib.generation import GenerationConfig, generate
 from lib.generation.drafts import LookupDraft
+from lib.generation.grammar import Grammar
+from lib.generation.json_schema import schema_regex
 from lib.generation.speculative import speculate
 from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
@@ -37,7 +39,11 @@ def run() -> list[Row]:
 
     if not torch.equal(generate(model, ids, config).ids, theirs()):
         raise RuntimeError("ours and transformers' greedy tokens differ; the speeds mean nothing")
-    rows = [beam_row(model, reference, ids), speculative_row(model, reference, tokenizer)]
+    rows = [
+        beam_row(model, reference, ids),
+        speculative_row(model, reference, tokenizer),
+        mask_row(tokenizer),
+    ]
     for dtype, budget in ((torch.float32, 1.5), (torch.bfloat16, 3.0)):
         model.to(dtype)  # in place
         name = str(dtype).removeprefix("torch.")
@@ -117,4 +123,50 @@ def speculative_row(
         amount=n_tokens,
         unit="tokens/s",
         repeats=3,
+    )
+
+
+def mask_row(tokenizer: BPETokenizer) -> Row:
+    """The masks of 20 steps through a JSON schema, none of them kept from before."""
+    import llguidance
+
+    person = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 40}, "age": {"type": "integer"}},
+        "required": ["name", "age"],
+    }
+    pattern = schema_regex(person)
+    grammar = Grammar.regex(pattern, tokenizer)
+    ids = tokenizer.encode('{"name": "Ada Lovelace, the first to write a program", "age": 36}')[:20]
+    special = tokenizer.special_tokens.values()
+
+    class Wrapped:
+        eos_token_id, bos_token_id = tokenizer.eos_id, None
+        tokens = tuple(tokenizer.decode_bytes([i]) for i in range(tokenizer.vocab_size))
+        special_token_ids = sorted(special)
+
+        def __call__(self, text: bytes) -> list[int]:
+            return tokenizer.encode(text.decode())
+
+    peer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(Wrapped()))
+    rule = llguidance.LLMatcher.grammar_from_regex(pattern)
+
+    def ours() -> None:
+        grammar.forget()
+        for place in range(len(ids)):
+            grammar.allowed(grammar.state(tuple(ids[:place])), 1000, [tokenizer.eos_id])
+
+    def theirs() -> None:
+        matcher = llguidance.LLMatcher(peer, rule)
+        for i in ids:
+            matcher.compute_bitmask()
+            matcher.consume_token(i)
+
+    return compare(
+        f"masks of {len(ids)} steps through a JSON schema, SmolLM2's 49,152 tokens",
+        ours,
+        theirs,
+        "llguidance (Rust)",
+        budget=10.0,
+        command="python -m tools.bench decoding",
     )
