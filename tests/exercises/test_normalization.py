@@ -47,8 +47,9 @@ def test_references_agree_with_torch_transformers_and_the_library():
     )  # fmt: skip
     block = Block(config, 0)
     norms = [block.attention_output_norm, block.feedforward_output_norm]
-    got = norm_placement.output_norm_block(x[None], block.attention, block.feedforward, norms)
-    torch.testing.assert_close(got, block(x[None]))
+    attention = lambda x: block.attention(x[None])[0]  # noqa: E731
+    got = norm_placement.output_norm_block(x, attention, block.feedforward, norms)
+    torch.testing.assert_close(got, block(x[None])[0])
 
 
 def test_centered_weights_write_no_mean_so_that_both_norms_agree():
