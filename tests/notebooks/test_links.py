@@ -4,31 +4,29 @@ import functools
 import re
 from urllib.parse import unquote
 
-import nbformat
 import pytest
 
 from tests.library import ROOT
 from tools import maps
 from tools.book.sources import slug
-from tools.notebooks import names, notebook_path
+from tools.notebooks import names, text_path
 
 FOLDER = ROOT / "notebooks"
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
-CHAPTERS = [notebook_path(name).name for name in names() if notebook_path(name).exists()]
+CHAPTERS = [f"{name}.ipynb" for name in names()]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 
 
+def source(page):
+    """The text of a page; that of a notebook is its twin, which another test holds in step."""
+    return text_path(page.removesuffix(".ipynb")) if page in CHAPTERS else FOLDER / page
+
+
 @functools.lru_cache(maxsize=64)
 def prose(page):
-    """The Markdown of a page, its code left out, and cell by cell in one text."""
-    path = FOLDER / page
-    if path.suffix == ".ipynb":
-        cells = nbformat.read(path, as_version=4).cells
-        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    else:
-        text = path.read_text(encoding="utf-8")
-    return re.sub(r"(?ms)^(`{3,}).*?^\1 *$", "", text)
+    """The Markdown of a page without its code."""
+    return re.sub(r"(?ms)^(`{3,}).*?^\1 *$", "", source(page).read_text(encoding="utf-8"))
 
 
 @functools.lru_cache(maxsize=64)
@@ -44,7 +42,7 @@ def dead_links(page):
         file, _, name = target.partition("#")
         if re.match(r"[a-z]+:", target):
             continue
-        missing = file and not (FOLDER / file).exists()
+        missing = file and not source(file).exists()
         if missing or (name and unquote(name) not in sections(file or page)):
             found.append(target)
     return found
