@@ -72,12 +72,14 @@ def qk_norm_grid() -> list[Run]:
     ]
 
 
-def qk_norm_run(qk_norm: bool, learning_rate: float, seed: int, steps: int = NORM_STEPS) -> Run:
-    """One run of two layers with RMSNorm; its scores are measured eight times."""
+def qk_norm_run(
+    qk_norm: bool, learning_rate: float, seed: int, steps: int = NORM_STEPS, evaluations: int = 8
+) -> Run:
+    """One run of two layers with RMSNorm."""
     return Run(
         labels=(("qk norm", "with" if qk_norm else "without"), ("learning rate", learning_rate)),
         model=_gpt(n_layers=2, d_model=64, norm="rmsnorm", qk_norm=qk_norm),
-        training=_training(steps, learning_rate, steps // 20, seed, evaluations=8),
+        training=_training(steps, learning_rate, steps // 20, seed, evaluations),
         training_bytes=steps * BATCH * CONTEXT,
     )
 
