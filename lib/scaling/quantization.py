@@ -51,7 +51,8 @@ def round_weights(model: LanguageModel, bits: int = 8, group: int | None = None)
     """
     for weight in model.parameters():
         if weight.dim() == 2:
-            weight.copy_(dequantize(*quantize(weight, bits, group)))
+            for rows in weight.split(4096):  # a whole embedding would need much room for a moment
+                rows.copy_(dequantize(*quantize(rows, bits, group)))
 
 
 class Int8Linear(nn.Module):
