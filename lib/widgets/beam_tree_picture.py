@@ -6,7 +6,7 @@ from collections.abc import Callable
 from lib.display import PALETTE, visible
 from lib.generation.beam import BeamStep, Candidate
 from lib.plot_style import GRAY
-from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text
+from lib.widgets.drawing import Disk, Drawing, Line, Number, Rectangle, Text
 
 Shape = Line | Rectangle | Disk | Text
 
@@ -41,11 +41,11 @@ def picture(
 
 def column(
     candidates: list[Candidate],
-    x: float,
-    beams: dict[int, tuple[float, float]],
+    x: Number,
+    beams: dict[int, tuple[Number, Number]],
     start: bool,
     name: Callable[[int], str],
-) -> tuple[list[Shape], dict[int, tuple[float, float]]]:
+) -> tuple[list[Shape], dict[int, tuple[Number, Number]]]:
     """The candidates of one step, joined to their parents; and where the running beams stand."""
     kept = [c for c in candidates if c.fate != "dropped"]
     dropped = [c for c in candidates if c.fate == "dropped"]
@@ -55,7 +55,7 @@ def column(
     offset = TOP + ROW * (SHOWN - len(shown)) / 2
     lines: list[Shape] = []
     labels: list[Shape] = []
-    after: dict[int, tuple[float, float]] = {}
+    after: dict[int, tuple[Number, Number]] = {}
     for row, c in enumerate(shown):
         y, color = offset + row * ROW, COLORS[c.fate]
         from_x, from_y = beams[0 if start else c.parent]
