@@ -55,7 +55,12 @@ class FigurePicture(Generic[S, A]):
         self.width = round(DPI * size[0])
         self.widget = ipywidgets.Image(  # shrinks, undistorted, in a narrow window
             format="png",
-            layout={"width": f"{self.width}px", "max_width": "100%", "height": "auto"},
+            layout={
+                "width": f"{self.width}px",
+                "max_width": "100%",
+                "height": "auto",
+                "margin": "0",
+            },
         )
 
     def content(self, state: S) -> bytes:
