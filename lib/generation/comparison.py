@@ -1,8 +1,7 @@
-"""Decoders compared on the same prompts: how probable, how repetitive, how varied, how long?
+"""Decoders compared on the same prompts: how probable, how repetitive, how varied?
 
-Two tasks. "continue": passages of English of which the model reads the beginning; the original goes
-along as a decoder called "human". "answer": questions in the chat format, where a text may stop.
-The table is made by `python -m tools.experiments decoding`.
+Passages of English of which the model reads the beginning; the original goes along as a decoder
+called "human". The table is made by `python -m tools.experiments decoding`.
 """
 
 import csv
@@ -42,19 +41,6 @@ SEARCHED: dict[str, dict[str, Any]] = {
     "contrastive search": {"penalty_alpha": 0.6, "top_k": 4},
     "DoLa high": {"dola_layers": "high"},
 }
-ANSWERED: dict[str, dict[str, Any]] = {
-    "greedy": {},
-    "beam search 5, no length penalty": {"num_beams": 5, "length_penalty": 0.0},
-    "beam search 5": {"num_beams": 5, "length_penalty": 1.0},
-    "beam search 5, length penalty 2": {"num_beams": 5, "length_penalty": 2.0},
-    "sampling": {"do_sample": True, "seed": 0},
-}
-QUESTIONS = (
-    "What is a good breakfast?",
-    "Why is the sky blue?",
-    "Name a fruit and say why you like it.",
-    "What does a librarian do?",
-)
 
 
 def passages(tokenizer: BPETokenizer) -> Int[Tensor, "B T"]:
@@ -95,27 +81,7 @@ def measure(
         }
 
 
-def answers(
-    model: LanguageModel, tokenizer: BPETokenizer, most: int = 32
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """(decoder, question, how many tokens the answer has before it stops)."""
-    for place, question in enumerate(QUESTIONS):
-        prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-        ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
-        for name, setting in ANSWERED.items():
-            config = GenerationConfig(
-                max_new_tokens=most, eos_token_id=tokenizer.eos_id, pad_token_id=0, **setting
-            )
-            new = generate(model, ids, config).new_ids[0].tolist()
-            stopped = tokenizer.eos_id in new
-            length = new.index(tokenizer.eos_id) if stopped else len(new)
-            yield name, place, {"length": length, "stopped": int(stopped)}
-
-
-FIELDS = (
-    "task", "decoder", "prompt", "surprise", "repetition", "different", "length", "stopped",
-    "by_token",
-)  # fmt: skip
+FIELDS = ("decoder", "prompt", "surprise", "repetition", "different", "by_token")
 
 
 def run_comparison(table: Path, model: LanguageModel, tokenizer: BPETokenizer) -> None:
@@ -123,15 +89,13 @@ def run_comparison(table: Path, model: LanguageModel, tokenizer: BPETokenizer) -
     scratch = table.with_suffix(f".{os.getpid()}")
     try:
         with scratch.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
+            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
             writer.writeheader()
             texts = passages(tokenizer)
             for name, new in continuations(model, texts):
                 print(name, flush=True)
                 for place, row in enumerate(measure(model, texts[:, :PROMPT], new)):
-                    writer.writerow({"task": "continue", "decoder": name, "prompt": place, **row})
-            for name, place, row in answers(model, tokenizer):
-                writer.writerow({"task": "answer", "decoder": name, "prompt": place, **row})
+                    writer.writerow({"decoder": name, "prompt": place, **row})
         scratch.replace(table)
     finally:
         scratch.unlink(missing_ok=True)
