@@ -15,9 +15,9 @@ TITLE = "Three laws agree where they were fitted, and part beyond"
 ALT = (
     "Loss in nats per byte over parameters, logarithmic, for twelve sizes of small models, and "
     "three laws fitted to them: beyond the models a power law without a floor goes lowest, an "
-    "exponential stays highest, and a power law with a floor lies between. A star marks what the "
-    "largest model reached when it was trained after the prediction."
+    "exponential stays highest, and a power law with a floor lies between."
 )
+STAR = " A star marks what the largest model reached when it was trained after the prediction."
 SHOWN = ("power law + floor", "power law", "exponential + floor")
 
 
@@ -35,7 +35,8 @@ def draw() -> None:
     target = prediction["non_embedding"]
     figure = prediction_figure(seen, check, target, fitted, intervals, TITLE)
     data = {"predicted": chosen, "reached": check[1].tolist()}
-    save_figure(figure, figures / "scaling_experiment.png", alt=ALT, data=data)
+    alt = ALT + (STAR if len(check[1]) else "")
+    save_figure(figure, figures / "scaling_experiment.png", alt=alt, data=data)
 
 
 def ends(rows: list[dict]) -> tuple[np.ndarray, np.ndarray]:
