@@ -36,6 +36,7 @@ WIDTH, HEIGHT = 720, 396  # px
 LEFT, RIGHT, TOP, BOTTOM = 66, 410, 44, 300  # the plot
 INTENSITIES, SPEEDS = (0.3, 30_000.0), (1e10, 2e15)  # FLOPs a byte, FLOP/s
 COLORS = {"decode": PALETTE["red"], "prefill": PALETTE["blue"]}
+INKS = {"decode": "#A03000", "prefill": PALETTE["blue"]}  # of letters, which need more contrast
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _draw(state: Serving) -> Drawing:
         shapes += [
             Line([(x, y), (x, BOTTOM)], color, 1.2, dashed=True),
             Disk(x, y, 6, color, tip=f"{kind}: {step.intensity:.3g} FLOPs a byte"),
-            Text(x + (-9 if left else 9), y + 18, kind, size=12, color=color,
+            Text(x + (-9 if left else 9), y + 18, kind, size=12, color=INKS[kind],
                  anchor="end" if left else "start", bold=True),
         ]  # fmt: skip
     column = RIGHT + 34
@@ -166,7 +167,7 @@ def _draw(state: Serving) -> Drawing:
         step, y = state.step(kind), 34 + 108 * row
         what = "decode: one token for each" if kind == "decode" else "prefill: the whole context"
         shapes += [
-            Text(column, y, what, size=13, bold=True, color=COLORS[kind]),
+            Text(column, y, what, size=13, bold=True, color=INKS[kind]),
             Text(column, y + 22, f"{time_text(step.seconds)}, bound by {step.bound}", size=13),
             Text(column, y + 42, f"{size_text(step.tokens_per_second)} tokens/s", size=13),
         ]
