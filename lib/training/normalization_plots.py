@@ -44,7 +44,8 @@ def placement_figure(rows: list[Row]) -> "Figure":
     with matplotlib.rc_context(course_style()):
         figure = Figure(figsize=(6.4, 3.6))
         ax = figure.subplots()
-        for (place, warmup), color in LINES.items():
+        asides = (0.985, 1.005, 0.995, 1.015)  # so that no dot hides another
+        for aside, ((place, warmup), color) in zip(asides, LINES.items(), strict=True):
             ends = [
                 last(rows, "validation_loss", placement=place, warmup=warmup, learning_rate=rate)
                 for rate in PLACEMENT_RATES
@@ -54,12 +55,12 @@ def placement_figure(rows: list[Row]) -> "Figure":
             median = [sorted(end)[len(end) // 2] for end in ends]
             ax.plot(PLACEMENT_RATES, median, style, color=PALETTE[color], label=label)
             for rate, end in zip(PLACEMENT_RATES, ends, strict=True):
-                ax.plot([rate] * len(end), end, ".", color=PALETTE[color])
+                ax.plot([rate * aside] * len(end), end, "o", color=PALETTE[color])
         ax.set(xscale="log", xlim=(2.6e-3, 2.6e-2), xlabel="learning rate (logarithmic)")
         ax.set_xticks(PLACEMENT_RATES, [f"{rate:g}" for rate in PLACEMENT_RATES])
         ax.minorticks_off()
         ax.set_ylabel("validation loss (nats per byte)")
-        ax.set_title("At the higher rate post-norm needs warmup; pre-norm does not")
+        ax.set_title("At the higher rate post-norm fails without warmup")
         label_lines(ax)
     return figure
 
@@ -79,7 +80,7 @@ def norms_figure(rows: list[Row]) -> "Figure":
         ax.set_yticks(range(len(NAMES)), list(NAMES.values()))
         ax.invert_yaxis()
         ax.axvline(UNIGRAM, color=GRAY, linestyle=":", linewidth=1)
-        ax.text(UNIGRAM - 0.01, 5.3, "byte frequencies only", color=GRAY, fontsize=9, ha="right")
+        ax.text(UNIGRAM - 0.01, 4.5, "byte frequencies only", color=GRAY, fontsize=9, ha="right")
         ax.set_title("LayerNorm's and RMSNorm's seeds overlap")
         ax.set_xlabel("validation loss after 200 steps (nats per byte), one dot for each seed")
     return figure
