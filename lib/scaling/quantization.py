@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from lib.model import LanguageModel
 
+ROWS = 4096  # quantized at a time: a whole embedding would need much room for a moment
+
 
 def quantize(
     weight: Float[Tensor, "out in"], bits: int = 8, group: int | None = None
@@ -51,7 +53,7 @@ def round_weights(model: LanguageModel, bits: int = 8, group: int | None = None)
     """
     for weight in model.parameters():
         if weight.dim() == 2:
-            for rows in weight.split(4096):  # a whole embedding would need much room for a moment
+            for rows in weight.split(ROWS):
                 rows.copy_(dequantize(*quantize(rows, bits, group)))
 
 
@@ -64,9 +66,10 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
-        integers, scales = quantize(linear.weight.detach(), 8)
-        self.register_buffer("integers", integers.contiguous())
-        self.register_buffer("scales", scales[:, 0].to(torch.bfloat16))
+        parts = [quantize(rows, 8) for rows in linear.weight.detach().split(ROWS)]
+        self.register_buffer("integers", torch.cat([integers for integers, _ in parts]))
+        scales = torch.cat([scales for _, scales in parts])[:, 0]
+        self.register_buffer("scales", scales.to(torch.bfloat16))
         bias = linear.bias
         self.register_buffer("bias", None if bias is None else bias.detach().to(torch.bfloat16))
 
