@@ -98,3 +98,11 @@ def test_dimensions_are_those_of_a_real_pass(config):
     for name in ("query", "key", "value"):
         assert tuple(getattr(steps, name).shape) == shapes[f"block.attention: {name}"]
     assert tuple(steps.head_output.shape) == shapes["block.attention: head output"]
+
+
+def test_experts_are_refused():
+    config = ModelConfig(
+        vocab_size=31, context_length=24, d_model=16, n_layers=1, n_heads=2, d_ff=20, n_experts=4
+    )
+    with pytest.raises(ValueError, match="forward_dimensions needs n_experts=None"):
+        forward_dimensions(config, 1, 2)

@@ -97,6 +97,17 @@ def test_initialization():
     assert loss.item() == pytest.approx(math.log(500), abs=0.1)  # knows nothing yet
 
 
+def test_initial_std_is_that_of_the_matrices():
+    torch.manual_seed(0)
+    config = ModelConfig(**SMALL | {"d_model": 128, "d_ff": 256}, initial_std=0.1)
+    block = LanguageModel(config).blocks[0]
+    assert block.feedforward.up.weight.std().item() == pytest.approx(0.1, rel=0.05)
+    writes = 0.1 / math.sqrt(2 * config.n_layers)
+    assert block.feedforward.down.weight.std().item() == pytest.approx(writes, rel=0.05)
+    with pytest.raises(ValueError, match="initial_std must be above 0, got -1"):
+        ModelConfig(**SMALL, initial_std=-1.0)
+
+
 def test_tied_head_is_one_tensor():
     tied = LanguageModel(ModelConfig(**SMALL, tie_embeddings=True))
     untied = LanguageModel(ModelConfig(**SMALL))
