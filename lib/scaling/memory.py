@@ -52,6 +52,9 @@ def latent_cache_bytes(
 # Activations: what autograd keeps for the backward pass
 
 
+KNOWN_ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
+
+
 def block_activation_numbers(config: ModelConfig) -> dict[str, int]:
     """float32 numbers that one block keeps of one token, with fused attention and no dropout.
 
@@ -64,7 +67,7 @@ def block_activation_numbers(config: ModelConfig) -> dict[str, int]:
       softmax again; rotation and QK-norm make copies
     * the feed-forward layer keeps both sides of its activation and, with a gate, of the product
 
-    Raises ValueError for dropout, windows, ALiBi, sinks, soft-caps and experts: they keep more.
+    Raises ValueError for dropout, windows, sinks, experts and other options that keep more.
     """
     _check_kind(config)
     width, d_head, inner = config.d_model, config.d_head, config.d_ff
@@ -145,6 +148,14 @@ def _check_kind(config: ModelConfig) -> None:
         "learned_sinks": config.learned_sinks,
         "attention_softcap": config.attention_softcap,
         "n_experts": config.n_experts,
+        "learned_positions": config.learned_positions,
+        "scale_embeddings": config.scale_embeddings,
+        "norm_unit_offset": config.norm_unit_offset,
+        "qk_norm_all_heads": config.qk_norm_all_heads,
+        "window_rope_base": config.window_rope_base,
+        f"norm={config.norm!r}": config.norm not in ("layernorm", "rmsnorm"),
+        f"norm_placement={config.norm_placement!r}": config.norm_placement != "pre",
+        f"activation={config.activation!r}": config.activation not in KNOWN_ACTIVATIONS,
     }
     found = [name for name, value in more.items() if value]
     if found:

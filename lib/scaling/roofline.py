@@ -72,7 +72,7 @@ def weights_read(config: ModelConfig, tokens: int) -> float:
     rows = tokens * config.d_model
     if not config.tie_embeddings:
         count += rows - config.vocab_size * config.d_model
-    if config.positions == "learned":
+    if config.positions == "learned" or config.learned_positions:
         count += rows - config.context_length * config.d_model
     if config.n_experts:
         layers = sum(config.has_experts(layer) for layer in range(config.n_layers))

@@ -135,6 +135,9 @@ def test_bad_input():
     config = FAMILIES["GPT-2"]
     with pytest.raises(ValueError, match="activations are counted without dropout"):
         compute.activation_bytes(config.replace(dropout=0.1), 8)
+    for option in ({"norm": "batchnorm"}, {"norm_placement": "post"}, {"activation": "identity"}):
+        with pytest.raises(ValueError, match=f"counted without {next(iter(option))}"):
+            compute.activation_bytes(config.replace(**option), 8)
     with pytest.raises(ValueError, match=r"segments must be in 1 .. 3, got 4"):
         compute.checkpointed_activation_bytes(config, 8, segments=4)
     with pytest.raises(ValueError, match="at least 1, got 0 and 1"):
