@@ -132,7 +132,7 @@ def mask_row(tokenizer: BPETokenizer) -> Row:
 
     person = {
         "type": "object",
-        "properties": {"name": {"type": "string", "maxLength": 40}, "age": {"type": "integer"}},
+        "properties": {"name": {"type": "string", "maxLength": 60}, "age": {"type": "integer"}},
         "required": ["name", "age"],
     }
     pattern = schema_regex(person)
@@ -167,6 +167,6 @@ def mask_row(tokenizer: BPETokenizer) -> Row:
         ours,
         theirs,
         "llguidance (Rust)",
-        budget=10.0,
+        budget=30.0,
         command="python -m tools.bench decoding",
     )
