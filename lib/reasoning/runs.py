@@ -1,4 +1,4 @@
-"""The chapter's experiments: the life-cycle on three base models, and what happens otherwise.
+"""The chapter's experiments: the life-cycle on three base models, and on one what else may happen.
 
     python -m tools.experiments cold_start
 
@@ -25,7 +25,6 @@ from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT, ACCURACY_AND_LA
 from lib.reasoning.task import draw_problems
 from lib.training.experiments import Row, read_table, write_table
 
-SEEDS = (0, 1, 2)
 SIZES = (32, 128, 2048)  # of the cold-start set, beside 512
 JOBS = {  # part: the models to train, in this order
     "lifecycle": ("base", "zero", "cold", "cold_rl", "final"),
@@ -34,6 +33,8 @@ JOBS = {  # part: the models to train, in this order
     "rewards": ("cold_rl without format", "zero + format", "zero + language"),
     "sizes": (*(f"cold {n}" for n in SIZES), f"cold_rl {SIZES[0]}"),
 }
+ALL_SEEDS = (0, 1, 2)
+SEEDS = dict.fromkeys(JOBS, (0,)) | {"lifecycle": ALL_SEEDS, "controls": ALL_SEEDS}
 COUNTS = ("drawn", "right", "accepted", "examples", "wrong_chains")  # of rejection sampling
 PASSES = ("chain_at_1", "chain_at_8", "chain_at_32")  # of base models
 Job = tuple[str, str, int]  # part, stage, seed
@@ -55,7 +56,10 @@ class Runs:
         """The jobs that the table lacks: part by part, and in each part seed by seed."""
         done = {row["run"] for row in read_table(self.table)}
         jobs = [
-            (p, stage, seed) for p, stages in JOBS.items() for seed in SEEDS for stage in stages
+            (part, stage, seed)
+            for part, stages in JOBS.items()
+            for seed in SEEDS[part]
+            for stage in stages
         ]
         return [job for job in jobs if key(job) not in done]
 

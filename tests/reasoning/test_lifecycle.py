@@ -101,7 +101,7 @@ def small_runs(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(
         lifecycle, "kept_examples", lambda kept: clean_examples(draw_problems(3, 0))
     )
-    monkeypatch.setattr(runs, "SEEDS", (4,))
+    monkeypatch.setattr(runs, "SEEDS", dict.fromkeys(runs.JOBS, (4,)))
     return runs.Runs(tmp_path / "table.csv", tmp_path / "cache")
 
 
