@@ -6,39 +6,11 @@ badges from the same setting by `make readme`.
 
 import argparse
 import sys
-from pathlib import Path
-
-import nbformat
 
 from tools import readme
-from tools.course import ROOT, Settings, read_settings, write_atomically
-from tools.links import NAVIGATION, TAG, head_of, setup_cell
-from tools.notebooks import (
-    cell_ids,
-    names,
-    navigation_cells,
-    notebook_path,
-    text_path,
-    to_text,
-)
-
-
-def refresh(name: str, settings: Settings, root: Path = ROOT) -> None:
-    """Writes the shared cells of one built chapter. ValueError where text and notebook differ."""
-    path = notebook_path(name, root)
-    notebook = nbformat.read(path, as_version=4)
-    if to_text(notebook, root) != text_path(name, root).read_text(encoding="utf-8"):
-        raise ValueError(f"text and notebook differ; run: python -m tools.notebooks {name}")
-    head, setup = notebook.cells[:2]
-    head.source = head_of(head.source, settings, name)
-    if TAG in setup.metadata.get("tags", []):
-        setup.source = setup_cell(settings)
-    kept = [cell for cell in notebook.cells if NAVIGATION not in cell.metadata.get("tags", [])]
-    notebook.cells = [*kept, *navigation_cells(name)]
-    for cell, cell_id in zip(notebook.cells, cell_ids(notebook.cells), strict=True):
-        cell.id = cell_id
-    write_atomically(text_path(name, root), to_text(notebook, root))
-    write_atomically(path, nbformat.writes(notebook, version=4) + "\n")
+from tools.course import ROOT, read_settings
+from tools.notebooks import BuildError, names, notebook_path
+from tools.prose import rewrite
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,8 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: not built yet; its build will write them")
             continue
         try:
-            refresh(name, settings)
-        except ValueError as error:
+            rewrite(name)
+        except BuildError as error:
             print(f"{name}: {error}")
             return 1
         print(f"{name}: {'badges, ' if settings.repository else ''}set-up cell and links")

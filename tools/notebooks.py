@@ -218,12 +218,15 @@ def build(name: str, *, measure: bool = False, timeout: int = 300, root: Path = 
         head.id = cell_ids(notebook.cells)[0]
     if source.read_text(encoding="utf-8") != written:
         raise BuildError("the text was edited during the build; build again")
-    nbformat.validate(notebook)
-    text = to_text(notebook, root)
-    if text != written:
-        write_atomically(source, text)
-    write_atomically(notebook_path(name, root), nbformat.writes(notebook, version=4) + "\n")
+    write(name, notebook, root)
     return measured
+
+
+def write(name: str, notebook: NotebookNode, root: Path = ROOT) -> None:
+    """Puts a notebook and its text in place."""
+    nbformat.validate(notebook)
+    write_atomically(text_path(name, root), to_text(notebook, root))
+    write_atomically(notebook_path(name, root), nbformat.writes(notebook, version=4) + "\n")
 
 
 def problems(name: str, root: Path = ROOT) -> list[str]:

@@ -6,10 +6,10 @@ import shutil
 import nbformat
 import pytest
 
-from tools.badges import refresh
-from tools.course import ROOT, read_settings
+from tools.course import ROOT
 from tools.links import GLOSSARY, navigation
 from tools.notebooks import BuildError, build, main, notebook_path, problems, text_path
+from tools.prose import rewrite
 
 CHAPTER = """\
 # A chapter
@@ -76,7 +76,7 @@ def test_build(chapter):
     assert "cells were edited but not executed since" in problems("00_test", chapter.root)
 
 
-def test_shared_cells_come_at_the_build_and_are_refreshed_without_one(chapter):
+def test_shared_cells_come_at_the_build_and_are_rewritten_without_one(chapter):
     """A chapter of the course gets its links; what an older build wrote is replaced."""
     shutil.copy(ROOT / "pyproject.toml", chapter.root)
     text, path = (
@@ -93,15 +93,28 @@ def test_shared_cells_come_at_the_build_and_are_refreshed_without_one(chapter):
     old = navigation("02_attention")
     for file in (text, path):
         file.write_text(file.read_text().replace(old, "Next: [old](old.ipynb)"))
-    refresh("02_attention", read_settings(), chapter.root)
+    rewrite("02_attention", chapter.root)
     assert path.read_bytes() == built
     assert problems("02_attention", chapter.root) == []
     build("02_attention", root=chapter.root)
     assert path.read_bytes() == built, "links are not doubled"
 
+
+def test_prose_can_change_without_execution(chapter):
+    shutil.copy(ROOT / "pyproject.toml", chapter.root)
+    text = text_path("02_attention", chapter.root)
+    text.write_text("# Title\n\nWhy?\n\n```{code-cell}\n1 + 1\n```\n")
+    build("02_attention", root=chapter.root)
     text.write_text(text.read_text().replace("Why?", "Who?"))
-    with pytest.raises(ValueError, match=r"run: python -m tools\.notebooks 02"):
-        refresh("02_attention", read_settings(), chapter.root)
+    rewrite("02_attention", chapter.root)
+    cells = nbformat.read(notebook_path("02_attention", chapter.root), as_version=4).cells
+    assert "Who?" in cells[0].source
+    assert cells[2].outputs[0].data["text/plain"] == "2"
+    assert problems("02_attention", chapter.root) == []
+
+    text.write_text(text.read_text().replace("1 + 1", "1 + 2"))
+    with pytest.raises(BuildError, match=r"run: python -m tools\.notebooks 02"):
+        rewrite("02_attention", chapter.root)
 
 
 @pytest.mark.parametrize(
