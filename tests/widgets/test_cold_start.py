@@ -34,7 +34,9 @@ def test_the_caption_is_what_was_recorded(explorer):
 
 def test_every_stage_has_a_column(explorer):
     texts = [
-        s.text for s in explorer.picture._drawing(State(PROBLEMS[0])).shapes if hasattr(s, "text")
+        s.text
+        for s in explorer.picture._drawing(State(PROBLEMS[0], step=0)).shapes
+        if hasattr(s, "text")
     ]
     for title in ("base", "R1-Zero", "cold start", "cold start + RL", "final SFT"):
         assert title in texts
