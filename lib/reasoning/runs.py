@@ -1,4 +1,4 @@
-"""The chapter's experiments: the life-cycle on three base models, and on one what else may happen.
+"""The chapter's experiments: the life-cycle on three base models, and what happens otherwise.
 
     python -m tools.experiments cold_start
 
@@ -34,7 +34,7 @@ JOBS = {  # part: the models to train, in this order
     "sizes": (*(f"cold {n}" for n in SIZES), f"cold_rl {SIZES[0]}"),
 }
 ALL_SEEDS = (0, 1, 2)
-SEEDS = dict.fromkeys(JOBS, (0,)) | {"lifecycle": ALL_SEEDS, "controls": ALL_SEEDS}
+SEEDS = dict.fromkeys(JOBS, ALL_SEEDS) | {"rewards": (0,), "sizes": (0,)}
 COUNTS = ("drawn", "right", "accepted", "examples", "wrong_chains")  # of rejection sampling
 PASSES = ("chain_at_1", "chain_at_8", "chain_at_32")  # of base models
 Job = tuple[str, str, int]  # part, stage, seed
