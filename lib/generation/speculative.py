@@ -35,7 +35,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Speculation:
-    """What came out: `ids` holds prompt and continuation; the time is that of decoding alone."""
+    """What came out: `ids` holds prompt and continuation; the time is that after the first round."""
 
     ids: Int[Tensor, "1 T"]
     prompt_length: int
@@ -55,6 +55,12 @@ class Speculation:
         """
         looked_at = sum(min(r.n_accepted + 1, r.n_guessed) for r in self.rounds)
         return sum(r.n_accepted for r in self.rounds) / looked_at if looked_at else float("nan")
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Decoding speed, without the first round, whose end the clock starts at."""
+        n_tokens = sum(len(r.tokens) for r in self.rounds[1:])
+        return n_tokens / self.decode_seconds if n_tokens else float("nan")
 
     @property
     def tokens_per_pass(self) -> float:
