@@ -1,7 +1,7 @@
 """What training does for experts beside the next-token loss: auxiliary losses and bias steps."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch.distributed as dist
 from jaxtyping import Float
@@ -13,7 +13,9 @@ from lib.model.routing import Router, Routing
 from lib.training.config import TrainingConfig
 
 
-def watched_routing(model: nn.Module, config: TrainingConfig):
+def watched_routing(
+    model: nn.Module, config: TrainingConfig
+) -> AbstractContextManager[list[Routing]]:
     """A `with` block that records the routing, if the configuration has a use for it."""
     needed = config.balance_loss or config.z_loss or config.bias_rate
     return recorded_routing(model) if needed else nullcontext([])
