@@ -58,13 +58,14 @@ def column(
     after: dict[int, tuple[Number, Number]] = {}
     for row, c in enumerate(shown):
         y, color = offset + row * ROW, COLORS[c.fate]
+        ink = GRAY if c.fate == "dropped" else color
         from_x, from_y = beams[0 if start else c.parent]
         wide = 2.5 if c.fate == "runs" else 1
         lines.append(Line([(from_x, from_y), (x + 4, y)], color, wide, dashed=c.fate == "finished"))
         tip = f"{name(c.token)}: ln p = {c.log_p:.3f}, {c.fate}"
         labels += [
             Rectangle(x + 4, y - 10, COLUMN - 22, 20, "#FFFFFF", tip=tip),
-            Text(x + 6, y - 4, name(c.token), 11, color, bold=c.fate != "dropped", mono=True),
+            Text(x + 6, y - 4, name(c.token), 11, ink, bold=c.fate != "dropped", mono=True),
             Text(x + 6, y + 7, f"{c.log_p:.2f}" if math.isfinite(c.log_p) else "-", 9, GRAY),
         ]
         if c.beam is not None:

@@ -34,6 +34,7 @@ CURVES = {
     "clean": ("clean format", PALETTE["green"], True),
     "mixed": ("mixed languages", PALETTE["red"], False),
 }
+INKS = {"answer": PALETTE["blue"], "clean": "#00664A", "mixed": "#A03000"}  # of letters: darker
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def chart(rows: dict[int, Row], step: int, run: str) -> list[Shape]:
             shapes.append(Line(points[: step + 1], color, 2.2, dashed))
         shapes.append(Disk(*points[step], 4, color))
         label = f"{title} {rows[step][name]:.0%}"
-        shapes.append(Text(CHART_LEFT + CHART_WIDTH + 14, y, label, 12, color, bold=True))
+        shapes.append(Text(CHART_LEFT + CHART_WIDTH + 14, y, label, 12, INKS[name], bold=True))
     shapes.append(Text(CHART_LEFT, bottom + 16, "step 0", 10, GRAY))
     shapes.append(Text(CHART_LEFT + CHART_WIDTH, bottom + 16, f"{last}", 10, GRAY, anchor="end"))
     words = f"{rows[step]['length']:.1f} words a response"

@@ -163,7 +163,7 @@ def _loads(routing: Routing, shares: Tensor, state: State) -> list:
             Text(middle, bottom + 12, str(expert), size=11, anchor="middle", color=GRAY),
         ]
     limit = state.capacity_factor / n_experts
-    for share, name, color in ((1 / n_experts, "alike", GRAY), (limit, "full", PALETTE["red"])):
+    for share, name, color in ((1 / n_experts, "alike", GRAY), (limit, "full", "#A03000")):
         if share <= top_share:
             y = bottom - share * scale
             shapes += [

@@ -61,6 +61,19 @@ def run_all(page, address):
     assert went_through, [error.inner_text()[-500:] for error in errors]
 
 
+def bring(page, root):
+    """Scrolls a widget into sight: JupyterLab lays cells out only when they are near the window."""
+    seen = 0
+    for _ in range(40):
+        root.evaluate("e => e.scrollIntoView({block: 'start'})")
+        page.wait_for_timeout(250)
+        top = root.evaluate("e => e.getBoundingClientRect().top")
+        seen = seen + 1 if root.is_visible() and 0 <= top < 400 else 0
+        if seen == 3:  # what lies above it is laid out too
+            return
+    raise AssertionError("the widget does not come into sight")
+
+
 def ask_kernel(page, expression):
     """The value of an expression in the kernel, as text."""
     return page.evaluate(
@@ -78,13 +91,13 @@ def ask_kernel(page, expression):
 def test_widgets_by_keyboard(name, page, lab, record):
     run_all(page, lab(name))
     install(page)
-    page.wait_for_selector(WIDGET)
+    page.wait_for_selector(WIDGET, state="attached")
     roots = [root for root in page.query_selector_all(WIDGET) if root.query_selector("button")]
     assert len(roots) == widgets_of(name), "one widget for each cell that makes one"
     assert "False" not in ask_kernel(page, UNMOVED), "showing a widget moved a control"
     for number, root in enumerate(roots):
         which = f"{name}-{number + 1}" if len(roots) > 1 else name
-        root.scroll_into_view_if_needed()
+        bring(page, root)
         check_focus_order(page, root)
         check_look(page, root, which)
         check_moves(page, root, which, record)
@@ -108,7 +121,7 @@ def check_look(page, root, which):
     for size in (WIDE, TABLET):
         page.set_viewport_size({**size, "height": 1500})
         page.wait_for_timeout(700)
-        root.scroll_into_view_if_needed()
+        bring(page, root)
         root.screenshot(path=SCREENSHOTS / f"{which}-{size['width']}.png")
         assert page.evaluate("root => probe.sticksOut(root)", root) == [], size
         assert page.evaluate("root => probe.faint(root)", root) == [], "contrast of text below AA"
