@@ -65,6 +65,11 @@ def test_environment_for_conda_and_binder():
     assert SpecifierSet(PROJECT["requires-python"]).contains(Version(python))
     assert re.search(r"^  - pip:\n      - -e \.$", text, re.MULTILINE), "as repo2docker reads it"
     assert re.search(r"^  - pytorch-cpu$", text, re.MULTILINE)
+    (lab,) = re.findall(r"^  - jupyterlab(.+)$", text, re.MULTILINE)
+    (needed,) = [r for r in map(Requirement, EXTRAS["dev"]) if r.name == "jupyterlab"]
+    assert SpecifierSet(lab) == needed.specifier, "without it a conda user could open no notebook"
+    named = {d.split("=")[0].split(">")[0] for d in re.findall(r"^  - ([\w.<>=,-]+)$", text, re.M)}
+    assert named == {"conda-forge", "python", "pytorch-cpu", "jupyterlab", "pip"}
     for hides_it in ("binder", ".binder"):
         assert not (ROOT / hides_it).exists()
 
