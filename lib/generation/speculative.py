@@ -35,7 +35,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Speculation:
-    """What came out: `ids` holds prompt and continuation; the time is that after the first round."""
+    """What came out: `ids` holds prompt and continuation; the time is that after round one."""
 
     ids: Int[Tensor, "1 T"]
     prompt_length: int
