@@ -27,8 +27,8 @@ def rewrite(name: str, root: Path = ROOT) -> None:
         raise BuildError(f"the code changed; run: python -m tools.notebooks {name}")
     executed = [cell for cell in built.cells if cell.cell_type == "code"]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell, before in zip(cells, executed, strict=True):
-        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    for place, (cell, before) in enumerate(zip(cells, executed, strict=True), 1):
+        cell.outputs, cell.execution_count = before.outputs, place
     notebook.metadata = built.metadata
     write(name, notebook, root)
 
