@@ -73,6 +73,7 @@ function faint(root) {
     const text = [...element.childNodes]
       .filter((n) => n.nodeType === Node.TEXT_NODE)
       .map((n) => n.data.trim())
+      .filter(Boolean)
       .join(" ");
     const inactive = element.closest(":disabled, [aria-disabled=true]"); // WCAG leaves these out
     if (!text || inactive || !element.getClientRects().length) continue;
