@@ -94,7 +94,7 @@ def test_softcap_equals_gemma2():
     assert steps.capped.abs().max() < 0.8 < steps.scaled.abs().max()
 
 
-@given(scale=st.floats(-4, 4))
+@given(scale=st.floats(0.01, 4))
 @pytest.mark.parity("attention of another scale", "torch sdpa", "1e-5")
 def test_scale_equals_torch(scale):
     query, key, value = qkv()

@@ -113,7 +113,7 @@ def test_exact_match_is_what_greedy_decoding_gives():
             for start in range(CONTEXT - length):
                 prompt = torch.from_numpy(window[: start + 1])[None]
                 settings = GenerationConfig(max_new_tokens=length, do_sample=False)
-                out = generate(model, prompt, settings).ids[0].tolist()
+                out = generate(model, prompt, settings).new_ids[0].tolist()
                 hits.append(out == window[start + 1 : start + 1 + length].tolist())
         places = 2 * (CONTEXT - length + 1)  # `generate` has no room for each window's last one
         assert sum(hits) <= round(found[f"exact_match_{length}"] * places, 2) <= sum(hits) + 2
