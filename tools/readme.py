@@ -18,7 +18,6 @@ from tools.course import ROOT, read_settings, replace_between, write_atomically
 from tools.links import RUN_LINE
 from tools.notebooks import names, notebook_path, text_path
 
-OPTIONAL = ("setup", "browser")  # parts that stand in the README only where it has their markers
 COURSE = {name[:2]: title for name, title in links.COURSE.items()}
 
 
@@ -194,8 +193,9 @@ def render(text: str, root: Path = ROOT) -> str:
         "bench": bench(root),
         "parity": parity(root),
     }
-    if "<!-- stages:begin -->" in text:
-        parts["stages"] = stages(root)
+    for name, make in {"setup": setup, "browser": browser, "stages": stages}.items():
+        if f"<!-- {name}:begin -->" in text:
+            parts[name] = make(root)
     for marker, content in parts.items():
         text = replace_between(text, marker, content)
     return text
