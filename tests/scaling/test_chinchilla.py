@@ -1,6 +1,7 @@
 """Chinchilla's and Kaplan's joint laws: known constants, SciPy, and the replication's numbers."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from lib.downloads import DownloadError
 from lib.scaling import kaplan, laws
 from lib.scaling.chinchilla import huber_objective, published_starts
 from lib.scaling.chinchilla_points import chinchilla_points, downloaded_points, drawn_points
-from lib.scaling.quasi_newton import minimize_all
 
 
 def values(law):
@@ -41,45 +41,37 @@ def test_the_published_grid_has_its_4500_starts():
     assert starts.max(0).tolist() == [25, 25, 1, 2, 2]
 
 
-@pytest.mark.parity("Chinchilla's Huber objective, 4,500 starts", "scipy huber, logsumexp", "1e-9")
+@pytest.mark.parity("Chinchilla's Huber objective", "scipy huber, logsumexp", "1e-9")
 def test_the_objective_is_scipys_and_its_gradient_is_right():
     points = drawn_points()
     ln = [np.log(column) for column in (points.parameters, points.tokens, points.loss)]
     objective = huber_objective(*ln)
     starts = published_starts()[::50]
-    value, _ = objective(starts, np.arange(len(starts)))
+    value = np.array([objective(start)[0] for start in starts])
     scale = 1e-3 * len(points.loss)
     data = (points.parameters, points.tokens, points.loss)
     expected = [scipy_objective(start, *data) for start in starts]
     assert value * scale == pytest.approx(np.array(expected), rel=1e-9)
     at = unknown(laws.HOFFMANN)
-    error = check_grad(
-        lambda x: objective(x[None], np.zeros(1, int))[0][0],
-        lambda x: objective(x[None], np.zeros(1, int))[1][0],
-        at,
-        epsilon=1e-7,
-    )
-    assert error < 1e-3 * np.linalg.norm(objective(at[None], np.zeros(1, int))[1])
+    error = check_grad(lambda x: objective(x)[0], lambda x: objective(x)[1], at, epsilon=1e-7)
+    assert error < 1e-3 * np.linalg.norm(objective(at)[1])
 
 
-def test_all_starts_of_a_known_function_reach_its_minimum():
-    def rosenbrock(points, rows):
-        x, y = points.T
-        value = (1 - x) ** 2 + 100 * (y - x**2) ** 2
-        slope = np.stack([-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)], 1)
-        return value, slope
-
-    starts = np.random.default_rng(0).uniform(-2, 2, size=(200, 2))
-    ends, lowest = minimize_all(rosenbrock, starts, 300)
-    assert ends == pytest.approx(np.ones((200, 2)), abs=1e-4)
-    assert lowest.max() < 1e-8
+def test_the_thinned_grid_is_part_of_the_published_one():
+    starts = published_starts(every=2)
+    assert len(np.unique(starts, axis=0)) == len(starts) == 243
+    assert {tuple(start) for start in starts} <= {tuple(start) for start in published_starts()}
+    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
+        published_starts(every=0)
 
 
 @pytest.mark.parametrize("law", [laws.HOFFMANN, laws.BESIROGLU], ids=["Hoffmann", "Besiroglu"])
 def test_exact_points_give_back_the_published_constants(law):
-    """From the whole grid of starts, as the paper does it."""
+    """From starts that know nothing of them, with no warning on the way."""
     n, d = grid_points()
-    found = laws.fit_chinchilla(n, d, law(n, d))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = laws.fit_chinchilla(n, d, law(n, d), starts=published_starts(every=2))
     assert values(found) == pytest.approx(values(law), rel=1e-3)
 
 
@@ -121,10 +113,11 @@ def test_the_replications_numbers_are_reproduced(real_points):
     """Their table's numbers are those of least absolute deviations, the limit of a small delta.
 
     With delta = 1e-3, as in the paper, A and B are 1 and 3 percent off: far within the intervals.
+    All 4,500 starts end in the same optimum as the thinned grid; they take half a minute.
     """
     data = (real_points.parameters, real_points.tokens, real_points.loss)
     assert len(real_points.loss) == 240
-    fit = laws.fit_from_starts(*data)
+    fit = laws.fit_from_starts(*data, starts=published_starts(every=2))
     assert values(fit.law) == pytest.approx([1.8172, 477.8, 2143, 0.3473, 0.3672], rel=1e-3)
     assert fit.huber_sum == pytest.approx(0.00101827, rel=1e-5)  # printed in their notebook
     law = fit.law
