@@ -56,7 +56,7 @@ def published_starts(every: int = 1) -> Float[np.ndarray, "S 5"]:
     """Each start of the paper's grid: (a, b, e, alpha, beta), with A = e^a, B = e^b, E = e^e.
 
     `every=2` thins the grid to every second value of each axis: 243 starts, an eighteenth of the
-    time. On the points behind the paper both grids end in the same optimum.
+    time. On the points behind the paper the best end of both grids is the same.
     """
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")

@@ -113,7 +113,7 @@ def test_the_replications_numbers_are_reproduced(real_points):
     """Their table's numbers are those of least absolute deviations, the limit of a small delta.
 
     With delta = 1e-3, as in the paper, A and B are 1 and 3 percent off: far within the intervals.
-    All 4,500 starts end in the same optimum as the thinned grid; they take half a minute.
+    The best end of all 4,500 starts is that of the thinned grid; they take half a minute.
     """
     data = (real_points.parameters, real_points.tokens, real_points.loss)
     assert len(real_points.loss) == 240
