@@ -202,10 +202,10 @@ def stream_text(
     A character may be spread over several tokens; its bytes wait until they are complete.
     """
     config = config or GenerationConfig()
-    ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
-    check_room(model, ids, config.max_new_tokens)
     if config.num_beams > 1:
         raise ValueError("beam search knows its text only at the end: use generate, not a stream")
+    ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
+    check_room(model, ids, config.max_new_tokens)
     waiting = b""
     steps = contrastive_steps if config.penalty_alpha else generate_steps
     for token in steps(model, ids, config):

@@ -185,10 +185,12 @@ def test_hostile_settings_are_named(tiny):
 
 
 def test_other_ways_say_that_they_do_not_search(tiny):
+    tokenizer = BPETokenizer.train("abc" * 9, 260)
     with pytest.raises(ValueError, match="use generate, not a stream"):
-        next(stream_text(tiny, BPETokenizer.train("abc" * 9, 260), "a", GenerationConfig(num_beams=2)))  # fmt: skip  # noqa: E501
+        next(stream_text(tiny, tokenizer, "a", GenerationConfig(num_beams=2)))
+    settings = GenerationConfig(max_new_tokens=2, do_sample=True, dola_layers="low")
     with pytest.raises(ValueError, match="leave out dola_layers"):
-        sample_many(tiny, torch.tensor([[1]]), 2, GenerationConfig(max_new_tokens=2, do_sample=True, dola_layers="low"))  # fmt: skip  # noqa: E501
+        sample_many(tiny, torch.tensor([[1]]), 2, settings)
 
 
 def test_more_beams_than_tokens(tiny):
