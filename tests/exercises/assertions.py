@@ -1,11 +1,6 @@
 """What every exercise must prove: the stub fails, the solution passes, wrong answers are named.
 
-A chapter's test::
-
-    @pytest.mark.parametrize(("exercise", "name"), [(check_scores, "my_scores"), ...])
-    def test_exercise(exercise, name):
-        stubs, solutions = answers_in("02_attention")
-        assert_exercise(exercise, stubs[name], solutions[name])
+tests/exercises/test_answers.py asks it of every exercise of every chapter.
 """
 
 import ast
@@ -35,8 +30,9 @@ def assert_exercise(
     at least three different messages. No message may go to the solution or to another mistake.
     """
     assert exercise.report(stub).status == "open", str(exercise.report(stub))
-    report = exercise.report(solution)
-    assert report.passed, str(report)
+    for answer in (solution, exercise.reference):
+        report = exercise.report(answer)
+        assert report.passed, str(report)
     answers = [(mistake.wrong, mistake.message) for mistake in exercise.mistakes]
     messages = [message for _, message in answers]
     assert len(set(messages)) == len(messages), "two mistakes say the same"
@@ -58,22 +54,49 @@ def answers_in(chapter: str, folder: Path = TEXTS) -> tuple[dict[str, Any], dict
     check, so that what is proved is what the reader sees. Raises AssertionError for a stub without
     a solution.
     """
-    cells = jupytext.read(folder / f"{chapter}.md").cells
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    code, prose = _cells(chapter, folder)
     folded = "\n".join(re.findall(r"<details>.*?</details>", prose, re.DOTALL))
     blocks = re.findall(r"^ *```python\n(.*?)^ *```$", folded, re.DOTALL | re.MULTILINE)
-    imports = [
-        node
-        for source in code
-        for node in _statements(source)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    imports = _imports(code)
     stubs = _definitions([s for s in code if "raise NotImplementedError" in s], imports)
     solutions = _definitions(blocks, imports)
     missing = sorted(set(stubs) - set(solutions))
     assert not missing, f"{chapter} has no solution for {missing}"
     return stubs, solutions
+
+
+def exercises_in(chapter: str, folder: Path = TEXTS) -> dict[str, Exercise]:
+    """Return the check of each answer by the answer's name, from calls such as check_x(my_x)."""
+    code, _ = _cells(chapter, folder)
+    scope = _run(_imports(code), {})
+    calls = (
+        node.value
+        for source in code
+        for node in _statements(source)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )
+    return {
+        call.args[0].id: eval(ast.unparse(call.func), scope)
+        for call in calls
+        if [type(a) for a in call.args] == [ast.Name] and call.args[0].id.startswith("my_")
+    }
+
+
+def _cells(chapter: str, folder: Path) -> tuple[list[str], str]:
+    """The code cells of a chapter, and its prose."""
+    cells = jupytext.read(folder / f"{chapter}.md").cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    return code, "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def _imports(code: list[str]) -> list[ast.stmt]:
+    statements = (node for source in code for node in _statements(source))
+    return [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def _run(statements: list[ast.stmt], scope: dict[str, Any]) -> dict[str, Any]:
+    exec(compile(ast.Module(statements, []), "chapter", "exec"), scope)
+    return scope
 
 
 def _statements(source: str) -> list[ast.stmt]:
@@ -83,10 +106,8 @@ def _statements(source: str) -> list[ast.stmt]:
 
 def _definitions(sources: list[str], imports: list[ast.stmt]) -> dict[str, Any]:
     """Run imports and sources, but for bare expressions (the check); return what is defined."""
-    scope: dict[str, Any] = {}
-    exec(compile(ast.Module(imports, []), "imports", "exec"), scope)
+    scope = _run(imports, {})
     before = set(scope)
     for source in sources:
-        body = [node for node in _statements(source) if not isinstance(node, ast.Expr)]
-        exec(compile(ast.Module(body, []), "answer", "exec"), scope)
+        _run([node for node in _statements(source) if not isinstance(node, ast.Expr)], scope)
     return {name: value for name, value in scope.items() if name not in before}
