@@ -26,8 +26,10 @@ if "COURSE_BROWSER" not in os.environ:
 
 SCREENSHOTS = ROOT / "build" / "browser"
 WIDE, TABLET = {"width": 1280, "height": 900}, {"width": 820, "height": 1180}
-# Quiet: no question about news, no look for updates.
+# Quiet: no question about news, no look for updates. All cells laid out at once, so that a long
+# chapter does not move under the browser while it looks for a widget.
 SETTINGS = {
+    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
     "apputils-extension/notification.jupyterlab-settings": {
         "fetchNews": "false",
         "checkForUpdates": False,
