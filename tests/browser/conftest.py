@@ -26,10 +26,8 @@ if "COURSE_BROWSER" not in os.environ:
 
 SCREENSHOTS = ROOT / "build" / "browser"
 WIDE, TABLET = {"width": 1280, "height": 900}, {"width": 820, "height": 1180}
-# Quiet: no question about news, no look for updates. All cells laid out at once, so that a long
-# chapter does not move under the browser while it looks for a widget.
+# Quiet: no question about news, no look for updates.
 SETTINGS = {
-    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
     "apputils-extension/notification.jupyterlab-settings": {
         "fetchNews": "false",
         "checkForUpdates": False,
@@ -112,9 +110,11 @@ def lab(tmp_path_factory):
             wait_for(
                 f"http://127.0.0.1:{port}/api/status?token={token}", server, folder / "lab.log"
             )
+            # A workspace for each chapter: one would open the tabs of earlier chapters again.
             yield (
                 lambda name: (
-                    f"http://127.0.0.1:{port}/lab/tree/notebooks/{name}.ipynb?token={token}"
+                    f"http://127.0.0.1:{port}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb"
+                    f"?token={token}"
                 )
             )
         finally:

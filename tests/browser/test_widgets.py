@@ -101,6 +101,7 @@ def test_widgets_by_keyboard(name, page, lab, record):
         check_focus_order(page, root)
         check_look(page, root, which)
         check_moves(page, root, which, record)
+    page.evaluate(f"() => {PANEL}.sessionContext.shutdown()")  # a gigabyte for the next chapter
 
 
 def check_focus_order(page, root):
