@@ -1,7 +1,8 @@
 """One look for every figure: readable at 600 px, in gray, and by color-blind readers.
 
 `use_course_style()` sets it for a notebook; `lib.display` re-exports all names of this module.
-Lines get labels at their ends (`label_line`, `label_lines`) rather than a legend.
+Lines get labels at their ends (`label_line`, `label_lines`) rather than a legend; other text in a
+color takes its `ink`.
 """
 
 import functools
@@ -87,30 +88,51 @@ def text_color(background: Any) -> str:
     return "black" if _luminance(background) > 0.179 else "white"  # equal contrast at 0.179
 
 
-def label_line(
-    ax: "Axes", line: "Line2D", text: str | None = None, *, dy: float | int = 0
-) -> "Annotation":
-    """Write `text` (default: the line's label) right of the line's last point, in its color.
+def ink(color: Any) -> tuple[float, float, float]:
+    """Return a color for letters on white: darkened until it has WCAG's contrast of 4.5."""
+    from matplotlib.colors import to_rgb
 
-    `dy` moves the text up, in points. The color is darkened where it would be too pale to read.
+    rgb = to_rgb(color)
+    while 1.05 / (_luminance(rgb) + 0.05) < 4.5:
+        rgb = tuple(0.95 * c for c in rgb)
+    return rgb
+
+
+def label_line(
+    ax: "Axes",
+    line: "Line2D",
+    text: str | None = None,
+    *,
+    dx: float | int = 5,
+    dy: float | int = 0,
+) -> "Annotation":
+    """Write `text` (default: the line's label) right of the line's last point, in its color's ink.
+
+    `dx` and `dy` move the text right and up, in points.
     """
     x, y = line.get_xydata()[-1]
     return ax.annotate(
         (text if text is not None else str(line.get_label())).replace("$", r"\$"),
         (x, y),
-        xytext=(5, dy),
+        xytext=(dx, dy),
         textcoords="offset points",
         va="center",
-        color=_dark(line.get_color()),
+        color=ink(line.get_color()),
         fontsize=9,
         annotation_clip=False,
     )
 
 
-def label_lines(ax: "Axes", lines: "Sequence[Line2D] | None" = None, gap: float | int = 11) -> None:
+def label_lines(
+    ax: "Axes",
+    lines: "Sequence[Line2D] | None" = None,
+    gap: float | int = 11,
+    dx: float | int = 5,
+) -> None:
     """Label several lines at their ends, pushed apart where labels would overlap.
 
-    `lines`: default, all lines of `ax` that have a label. `gap`: least distance in points.
+    `lines`: default, all lines of `ax` that have a label. `gap`: least distance in points. `dx`:
+    how far right of the ends, in points. Call it when nothing changes the axes' limits any more.
     """
     if lines is None:
         lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
@@ -119,7 +141,7 @@ def label_lines(ax: "Axes", lines: "Sequence[Line2D] | None" = None, gap: float 
     ends = [ax.transData.transform(line.get_xydata()[-1])[1] * scale for line in lines]
     order = sorted(range(len(lines)), key=ends.__getitem__)
     for i, y in zip(order, _spread([ends[i] for i in order], gap), strict=True):
-        label_line(ax, lines[i], dy=y - ends[i])
+        label_line(ax, lines[i], dx=dx, dy=y - ends[i])
 
 
 def _spread(heights: list[float], gap: float | int) -> list[float]:
@@ -172,13 +194,3 @@ def _luminance(color: Any) -> float:
 
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _dark(color: Any) -> tuple[float, float, float]:
-    """Darken a color until it has WCAG's contrast of 4.5 on white."""
-    from matplotlib.colors import to_rgb
-
-    rgb = to_rgb(color)
-    while 1.05 / (_luminance(rgb) + 0.05) < 4.5:
-        rgb = tuple(0.95 * c for c in rgb)
-    return rgb

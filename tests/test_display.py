@@ -276,7 +276,7 @@ def test_text_on_a_color_has_contrast(color):
 
 @pytest.mark.parametrize("color", PALETTE.values())
 def test_label_colors_have_contrast(color):
-    dark = lib.plot_style._dark(color)
+    dark = lib.plot_style.ink(color)
     assert 1.05 / (lib.plot_style._luminance(dark) + 0.05) >= 4.5
     assert max(c - d for c, d in zip(dark, to_rgb(color), strict=True)) <= 0
 

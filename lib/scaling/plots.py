@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from lib.display import PALETTE, course_style, label_lines
+from lib.display import PALETTE, course_style, ink, label_lines
 from lib.plot_style import GRAY
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def three_axes(
         for i, (line, name) in enumerate(zip(first.lines, laws, strict=False)):
             text = f"{'—' if i == 0 else '- -'} {name}"
             height = 0.95 - 0.1 * i
-            first.text(0.3, height, text, color=line.get_color(), transform=first.transAxes)
+            color = ink(line.get_color())
+            first.text(0.3, height, text, color=color, transform=first.transAxes)
     return figure
 
 

@@ -27,10 +27,13 @@ def dropout_figure(rows: list[Row]) -> "Figure":
                 valid = curve(rows, "validation_loss", **kind)
                 band = {"color": PALETTE[color], "alpha": 0.25, "linewidth": 0}
                 ax.fill_between(valid.step, valid.low, valid.high, **band)
-                ax.plot(valid.step, valid.mean, "-", color=PALETTE[color], label=f"{dropout:g}")
+                ax.plot(
+                    valid.step, valid.mean, "-", color=PALETTE[color], label=f"dropout {dropout:g}"
+                )
                 training = curve(rows, "training_loss", **kind)
                 ax.plot(training.step, training.mean, ":", color=PALETTE[color], linewidth=1.4)
-            ax.set(title=passes.capitalize(), xlabel="step", xlim=(0, 560), ylim=(0.9, 3.3))
+            ax.set(title=passes.capitalize(), xlabel="step", xlim=(0, 690), ylim=(0.9, 3.3))
+            ax.set_xticks(range(0, 500, 120))
             label_lines(ax)
         axes[0].set_ylabel("loss (nats per byte)")
         axes[0].text(20, 1.0, "dotted: training\nsolid: validation", color=GRAY, fontsize=9)

@@ -30,7 +30,7 @@ class State:
     num_beams: int = 3
     length_penalty: float = 1.0
     diversity_penalty: float = 0.0
-    step: int = 4
+    step: int = 6
 
 
 def beam_explorer(

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from lib.display import PALETTE, visible
 from lib.generation.beam import BeamStep, Candidate
 from lib.plot_style import GRAY
-from lib.widgets.drawing import Disk, Drawing, Line, Number, Rectangle, Text
+from lib.widgets.drawing import Disk, Drawing, Line, Number, Rectangle, Text, text_width
 
 Shape = Line | Rectangle | Disk | Text
 
-WIDTH, LEFT, COLUMN, ROW, TOP = 720, 26, 98, 24, 62
+WIDTH, LEFT, COLUMN, ROW, TOP = 720, 26, 98, 30, 70
 SHOWN = 8  # candidates in a column
 COLORS = {"runs": PALETTE["blue"], "finished": "#9A5B00", "dropped": "#9A9A9A"}
 
@@ -30,13 +30,13 @@ def picture(
         Text(LEFT + 200, 42, "dropped", 11, GRAY, bold=True),
         Text(WIDTH - 10, 42, "number: ln p of the whole continuation", 10, GRAY, "end"),
     ]
-    middle = TOP + ROW * (SHOWN - 1) / 2
-    beams = {0: (LEFT - 8.0, middle)}
+    rows = min(SHOWN, max(len(step.candidates[0]) for step in steps))
+    beams = {0: (LEFT - 8.0, TOP + ROW * (rows - 1) / 2)}
     start = True
     for place, step in enumerate(steps):
-        drawn, beams = column(step.candidates[0], LEFT + COLUMN * place, beams, start, name)
+        drawn, beams = column(step.candidates[0], LEFT + COLUMN * place, beams, start, name, rows)
         shapes, start = shapes + drawn, False
-    return Drawing(WIDTH, TOP + ROW * SHOWN + 150, shapes + ranking(ranked))
+    return Drawing(WIDTH, TOP + ROW * rows + 130, shapes + ranking(ranked, TOP + ROW * rows + 4))
 
 
 def column(
@@ -45,14 +45,18 @@ def column(
     beams: dict[int, tuple[Number, Number]],
     start: bool,
     name: Callable[[int], str],
+    rows: int,
 ) -> tuple[list[Shape], dict[int, tuple[Number, Number]]]:
-    """The candidates of one step, joined to their parents; and where the running beams stand."""
+    """The candidates of one step, joined to their parents; and where the running beams stand.
+
+    `rows` is the height of the tallest column, at whose middle this one is centered.
+    """
     kept = [c for c in candidates if c.fate != "dropped"]
     dropped = [c for c in candidates if c.fate == "dropped"]
     shown = sorted(
         [*kept, *dropped][:SHOWN], key=lambda c: (0 if start else beams[c.parent][1], -c.log_p)
     )
-    offset = TOP + ROW * (SHOWN - len(shown)) / 2
+    offset = TOP + ROW * (rows - len(shown)) / 2
     lines: list[Shape] = []
     labels: list[Shape] = []
     after: dict[int, tuple[Number, Number]] = {}
@@ -64,18 +68,19 @@ def column(
         lines.append(Line([(from_x, from_y), (x + 4, y)], color, wide, dashed=c.fate == "finished"))
         tip = f"{name(c.token)}: ln p = {c.log_p:.3f}, {c.fate}"
         labels += [
-            Rectangle(x + 4, y - 10, COLUMN - 22, 20, "#FFFFFF", tip=tip),
-            Text(x + 6, y - 4, name(c.token), 11, ink, bold=c.fate != "dropped", mono=True),
-            Text(x + 6, y + 7, f"{c.log_p:.2f}" if math.isfinite(c.log_p) else "-", 9, GRAY),
+            Rectangle(x + 4, y - 12, COLUMN - 20, 25, "#FFFFFF", tip=tip),
+            Text(x + 6, y - 4, name(c.token), 12, ink, bold=c.fate != "dropped", mono=True),
+            Text(x + 6, y + 9, f"{c.log_p:.2f}" if math.isfinite(c.log_p) else "-", 10, GRAY),
         ]
-        if c.beam is not None:
-            after[c.beam] = (x + COLUMN - 18, y)
+        if c.beam is not None:  # a line leads on from the end of the word
+            after[c.beam] = (x + COLUMN - 16, y)
+            word = x + 10 + text_width(name(c.token), 12, bold=True, mono=True)
+            labels.append(Line([(word, y), (x + COLUMN - 16, y)], color, wide))
     return lines + labels, after or beams
 
 
-def ranking(ranked: list[tuple[float, str, bool]]) -> list[Shape]:
-    """The best texts with their scores under the length penalty."""
-    y = TOP + ROW * SHOWN + 16
+def ranking(ranked: list[tuple[float, str, bool]], y: Number) -> list[Shape]:
+    """The best texts, from height `y` down, with their scores under the length penalty."""
     shapes: list[Shape] = [
         Text(LEFT, y, "Ranked by ln p / length ** length penalty", 12, bold=True)
     ]

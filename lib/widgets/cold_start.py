@@ -19,7 +19,7 @@ from lib.widgets.pictures import DrawingPicture
 Shape = Disk | Line | Rectangle | Text
 WIDTH, COLUMN, TOP, ROW = 720, 142, 62, 19  # CSS pixels
 MOST_STEPS = 10
-CHART_TOP, CHART_HEIGHT, CHART_LEFT, CHART_WIDTH = 328, 130, 44, 470
+CHART_HEIGHT, CHART_LEFT, CHART_WIDTH = 130, 44, 470
 MARKS = {"right": ("✓", "#CFE8F7"), "wrong": ("✗", "#F6C9A8"), "unparsable": ("?", "#E4E4E4")}
 SHORT = {
     "base": "base",
@@ -68,6 +68,11 @@ def cold_start_explorer(samples: Sequence[dict], curves: Sequence[Row]) -> Explo
     for row in curves:
         run.setdefault((row["seed"], row["stage"]), {})[row["step"]] = row
     last = min(max(steps) for steps in run.values())
+    lowest = dict.fromkeys(problems, 0.0)  # where the longest column of each ends
+    for (_, stage, problem), responses in texts.items():
+        for words in map(str.split, responses):
+            shapes = column(0, stage, words, verify(problem_of(problem), words))
+            lowest[problem] = max(lowest[problem], shapes[-1].y)
 
     def verdicts(state: State) -> dict[str, tuple[list[str], Verdict]]:
         problem, found = problem_of(state.problem), {}
@@ -82,8 +87,9 @@ def cold_start_explorer(samples: Sequence[dict], curves: Sequence[Row]) -> Explo
         ]
         for i, (stage, (words, verdict)) in enumerate(verdicts(state).items()):
             shapes += column(4 + i * COLUMN, SHORT[stage], words, verdict)
-        shapes += chart(run[state.base, RUNS[state.run]], state.step, state.run)
-        return Drawing(WIDTH, CHART_TOP + CHART_HEIGHT + 34, shapes)
+        top = lowest[state.problem] + 52
+        shapes += chart(run[state.base, RUNS[state.run]], state.step, state.run, top)
+        return Drawing(WIDTH, round(top + CHART_HEIGHT + 34), shapes)
 
     def describe(state: State) -> str:
         said = [
@@ -150,12 +156,10 @@ def _fit(text: str) -> str:
     return text
 
 
-def chart(rows: dict[int, Row], step: int, run: str) -> list[Shape]:
+def chart(rows: dict[int, Row], step: int, run: str, top: float | int) -> list[Shape]:
     """Shares over the steps of RL up to `step`, and beside them the mean length."""
-    last, bottom = max(rows), CHART_TOP + CHART_HEIGHT
-    shapes: list[Shape] = [
-        Text(8, CHART_TOP - 22, f"{run}: the responses of each step", 12, bold=True)
-    ]
+    last, bottom = max(rows), top + CHART_HEIGHT
+    shapes: list[Shape] = [Text(8, top - 22, f"{run}: the responses of each step", 12, bold=True)]
     for share in (0, 0.5, 1):
         y = bottom - share * CHART_HEIGHT
         shapes.append(Line([(CHART_LEFT, y), (CHART_LEFT + CHART_WIDTH, y)], PALE))
@@ -164,7 +168,7 @@ def chart(rows: dict[int, Row], step: int, run: str) -> list[Shape]:
     def point(at: int, value: float | int) -> tuple[float, float]:
         return (CHART_LEFT + CHART_WIDTH * at / max(1, last), bottom - CHART_HEIGHT * value)
 
-    heights = _apart([point(step, rows[step][name])[1] for name in CURVES])
+    heights = _apart([point(step, rows[step][name])[1] for name in CURVES], bottom)
     for (name, (title, color, dashed)), y in zip(CURVES.items(), heights, strict=True):
         points = [point(at, rows[at][name]) for at in sorted(rows)]
         shapes.append(Line(points, PALE, 1.5))
@@ -176,13 +180,13 @@ def chart(rows: dict[int, Row], step: int, run: str) -> list[Shape]:
     shapes.append(Text(CHART_LEFT, bottom + 16, "step 0", 10, GRAY))
     shapes.append(Text(CHART_LEFT + CHART_WIDTH, bottom + 16, f"{last}", 10, GRAY, anchor="end"))
     words = f"{rows[step]['length']:.1f} words a response"
-    return [*shapes, Text(CHART_LEFT + CHART_WIDTH + 14, CHART_TOP - 22, words, 12)]
+    return [*shapes, Text(CHART_LEFT + CHART_WIDTH + 14, top - 22, words, 12)]
 
 
-def _apart(heights: list[float], gap: float | int = 16) -> list[float]:
+def _apart(heights: list[float], lowest: float | int, gap: float | int = 16) -> list[float]:
     """Push labels down so that none lies on another, and up again where they would leave."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
-    placed, lowest = list(heights), CHART_TOP + CHART_HEIGHT
+    placed = list(heights)
     for above, below in pairwise(order):
         placed[below] = max(placed[below], placed[above] + gap)
     for below, above in pairwise(order[::-1]):

@@ -32,7 +32,7 @@ MODELS = {
     "Mixtral 8x7B": ModelConfig.llama3_8b(vocab_size=32_000, n_experts=8, n_active_experts=2),
 }
 PRECISIONS = (("16 bits", 2.0), ("8 bits", 1.0), ("4 bits", 0.5))
-WIDTH, HEIGHT = 720, 396  # px
+WIDTH, HEIGHT = 720, 408  # px
 LEFT, RIGHT, TOP, BOTTOM = 66, 410, 44, 300  # the plot
 INTENSITIES, SPEEDS = (0.3, 30_000.0), (1e10, 2e15)  # FLOPs a byte, FLOP/s
 COLORS = {"decode": PALETTE["red"], "prefill": PALETTE["blue"]}
@@ -191,18 +191,18 @@ def _memory_bar(state: Serving, device: Device) -> list:
     scale = (WIDTH - 40) / max(total, device.memory)
     verdict = "fits" if total <= device.memory else "does not fit"
     shapes = [
-        Text(8, 350, f"Memory: {size_text(total, 'B')} of {size_text(device.memory, 'B')}, "
+        Text(8, 362, f"Memory: {size_text(total, 'B')} of {size_text(device.memory, 'B')}, "
              f"{verdict}", size=13, bold=True),
-        Rectangle(8, 364, device.memory * scale, 18, PALE, edge=GRAY),
+        Rectangle(8, 376, device.memory * scale, 18, PALE, edge=GRAY),
     ]  # fmt: skip
     x = 8.0
     for (name, count), color in zip(
         memory.items(), (PALETTE["sky"], PALETTE["orange"]), strict=True
     ):
         width = count * scale
-        shapes.append(Rectangle(x, 366, width, 14, color, tip=f"{name}: {size_text(count, 'B')}"))
+        shapes.append(Rectangle(x, 378, width, 14, color, tip=f"{name}: {size_text(count, 'B')}"))
         if width > 130:
-            shapes.append(Text(x + 6, 373, f"{name} {size_text(count, 'B')}", size=11))
+            shapes.append(Text(x + 6, 385, f"{name} {size_text(count, 'B')}", size=11))
         x += width
     return shapes
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.display import PALETTE
+from lib.display import PALETTE, ink
 from lib.plot_style import GRAY
 from lib.scaling import kaplan
 from lib.scaling.allocation import Allocation, isoflop, optimal, tokens_for
@@ -26,7 +26,8 @@ COLORS = {
     "Besiroglu": PALETTE["blue"],
     "Kaplan": PALETTE["red"],
 }
-STYLES = {"Hoffmann": "-", "Besiroglu": "-", "Kaplan": "--"}
+STYLES = {"Hoffmann": "-.", "Besiroglu": "-", "Kaplan": "--"}
+SAMPLES = {"-.": "– ·", "-": "—", "--": "– –"}  # of the styles, for the names
 BUDGETS = np.geomspace(LEAST, MOST, 60)
 AROUND = np.geomspace(1 / 30, 30, 200)  # sizes, in units of the best
 PRESETS = {  # 6 N D of published models
@@ -114,20 +115,20 @@ def describe(state: State) -> str:
 def _build(figure: Figure) -> SimpleNamespace:
     left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
     left.set(xscale="log", xlabel="parameters N", ylabel="loss above the best (nats)")
-    left.set(xlim=(1e7, 1e13), ylim=(-0.01, 0.3), title="One budget: too small, too large")
+    left.set(xlim=(1e7, 1e13), ylim=(-0.03, 0.3), title="Too small loses, too large loses")
     right.set(xscale="log", yscale="log", xlabel="budget (FLOP)", ylabel="parameters N")
-    right.set(xlim=(LEAST, MOST), ylim=(1e7, 1e13), title="The best size, by paper")
-    curves = {n: left.plot(AROUND, AROUND, color=COLORS[n])[0] for n in LAWS}
+    right.set(xlim=(LEAST, MOST), ylim=(1e7, 1e13), title="Kaplan's best size grows fastest")
+    curves = {n: left.plot(AROUND, AROUND, STYLES[n], color=COLORS[n])[0] for n in LAWS}
     marks = {n: left.plot([1], [0], "o", color=COLORS[n])[0] for n in LAWS}
     dots = {n: right.plot([1], [1], "o", color=COLORS[n])[0] for n in COLORS}
     for place, name in enumerate(COLORS):
         sizes = plan(name, BUDGETS).parameters
         right.plot(BUDGETS, sizes, STYLES[name], color=COLORS[name])
         at = (0.03, 0.93 - 0.08 * place)
-        text = f"{'– –' if STYLES[name] == '--' else '—'} {name}"
-        right.text(*at, text, color=COLORS[name], transform=right.transAxes, fontsize=9)
+        text = f"{SAMPLES[STYLES[name]]} {name}"
+        right.text(*at, text, color=ink(COLORS[name]), transform=right.transAxes, fontsize=9)
     mine = left.plot([1], [0], "D", color=PALETTE["black"], markersize=7)[0]
-    note = left.text(1, 0, "you", fontsize=9)
+    note = left.text(1, 0, "you", fontsize=9, va="top")
     line = right.axvline(1e21, color=GRAY, linewidth=1)
     return SimpleNamespace(curves=curves, marks=marks, dots=dots, mine=mine, note=note, line=line)
 
@@ -144,5 +145,6 @@ def _draw(artists: SimpleNamespace, state: State) -> None:
     mine, best = state.mine(), optimal(BESIROGLU, state.flop)
     height = float(min(mine.loss - best.loss, 0.29))
     artists.mine.set_data([mine.parameters], [height])
-    artists.note.set_position((1.25 * mine.parameters, height + 0.006))
+    side = "center" if 0.7 < state.times < 1.4 else "left" if state.times > 1 else "right"
+    artists.note.set(x=mine.parameters, y=height - 0.009, ha=side)  # outside the valley
     artists.line.set_xdata([state.flop, state.flop])

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lib.display import PALETTE
+from lib.display import PALETTE, ink
 from lib.plot_style import GRAY
 from lib.scaling.power_laws import Exponential, Law, PowerLaw, gain_of_doubling
 from lib.widgets.controls import FloatSlider, LogSlider
@@ -89,7 +89,7 @@ def _build(figure: Figure) -> SimpleNamespace:
     axes[0].set_ylabel("y (loss, nats)")
     axes[1].set_xlabel("x (parameters, data or compute, in units of the smallest)")
     texts = [
-        axes[0].text(0.3, 0.93 - 0.1 * i, "", color=c, transform=axes[0].transAxes, fontsize=9)
+        axes[0].text(0.3, 0.93 - 0.1 * i, "", color=ink(c), transform=axes[0].transAxes, fontsize=9)
         for i, c in enumerate(COLORS.values())
     ]
     for text, name in zip(texts, COLORS, strict=True):

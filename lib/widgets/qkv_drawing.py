@@ -55,12 +55,12 @@ def _head(layer: Layer, state: State, row: Row) -> list:
     d_head = layer.query.shape[-1]
     scale = "" if state.scale == 1 else f"{state.scale:g} "
     columns = [
-        (KEY, "start", "1  query and keys", "q over every k"),
-        (SCORE, "end", "2  score", "q · k"),
-        (SCALED, "end", "3  scaled", f"× {scale}/√{d_head}" if scale else f"/ √{d_head}"),
-        (MASKED, "end", "4  mask", _mask_name(state)),
-        (BAR, "start", "5  weight", "softmax: sums to 100%"),
-        (VALUE, "start", "6  values", "mixed by weight"),
+        (KEY, "start", "1 query and keys", "q over every k"),
+        (SCORE, "end", "2 score", "q · k"),
+        (SCALED, "end", "3 scaled", f"× {scale}/√{d_head}" if scale else f"/ √{d_head}"),
+        (MASKED, "end", "4 mask", _mask_name(state)),
+        (BAR, "start", "5 weight", "softmax: sums to 100%"),
+        (VALUE, "start", "6 values", "mixed by weight"),
     ]
     shapes = [Text(10, 16, title, size=15, bold=True)]
     for step, (x, anchor, name, formula) in enumerate(columns, start=1):

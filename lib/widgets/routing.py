@@ -97,7 +97,7 @@ def routing_explorer(logits: Tensor | None = None, words: Sequence[str] | None =
         bars = _loads(routing, shares, state)
         title = f"entropy of loads {entropy:.2f} of 1;  dropped {lost:.0%}"
         shapes = [
-            Text(8, 18, "What each token's experts count", size=14, bold=True),
+            Text(8, 18, "How much each expert counts", size=14, bold=True),
             Text(WORDS + n_experts * CELL + 60, 18, "Load of each expert", size=14, bold=True),
             Text(WORDS + n_experts * CELL + 60, 38, title, size=12, color=GRAY),
         ]
@@ -122,6 +122,7 @@ def _tokens(routing: Routing, words: Sequence[str], first: int) -> list:
         Text(WORDS + (i + 0.5) * CELL, TOP - 10, str(i), size=11, anchor="middle", color=GRAY)
         for i in range(n_experts)
     ]
+    shapes.append(Text(WORDS - 8, TOP - 10, "token, expert", size=11, anchor="end", color=GRAY))
     for row in range(SHOWN):
         y, token = TOP + row * CELL, first + row
         weights = dict(
