@@ -100,7 +100,7 @@ def qk_norm_figure(rows: list[Row]) -> "Figure":
             for ax, column in ((left, "largest_score"), (right, "validation_loss")):
                 _band(ax, rows, column, PALETTE[color], f"{norm}, rate {rate:g}", norm, rate)
         left.set(
-            yscale="log", ylabel="largest score (logarithmic)", title="with and without QK-norm"
+            yscale="log", ylabel="largest score (logarithmic)", title="Scores with and without it"
         )
         right.set(ylabel="validation loss (nats per byte)", ylim=(2.6, 3.5), title="Loss")
         for ax in (left, right):
