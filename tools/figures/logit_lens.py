@@ -31,6 +31,7 @@ def draw() -> None:
         xlabel="attention weight from ' is'",
         title=f"Layer {LAYER}, head {HEAD} finds the country",
     )
+    left.set_xticks([0, 0.5, 1])
     right.plot(rank, color=PALETTE["blue"], marker="o", markersize=4)
     right.set(
         yscale="log",
