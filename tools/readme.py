@@ -71,16 +71,21 @@ def bench(root: Path = ROOT) -> str:
             machines.append(result["machine"])
         for row in result["rows"]:
             sign = "at least" if row["higher_is_better"] else "at most"
-            ours, peer, ratio = f"{row['ours']:.3g} {row['unit']}", "", ""
+            ours, peer, ratio = f"{_digits(row['ours'])} {row['unit']}", "", ""
             limit = f"{sign} {row['budget']:g} {row['unit'] if row['ratio'] is None else '×'}"
             if row["ratio"] is not None:
-                peer = f"{row['peer']:.3g} {row['unit']} ({row['peer_name']})"
+                peer = f"{_digits(row['peer'])} {row['unit']} ({row['peer_name']})"
                 low, high = row["spread"]
                 ratio = f"{row['ratio']:.2f} × ({low:.2f} to {high:.2f})"
             met = "yes" if row["met"] else "**no**"
             rows.append([row["what"], ours, peer, ratio, limit, met, f"`{row['command']}`"])
     table = _table(["what", "ours", "peer", "ratio", "budget", "met", "command"], rows)
     return f"{table}\n\nMeasured on: {'; '.join(machines)}."
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, no powers of ten: 22,700."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def setup(root: Path = ROOT) -> str:

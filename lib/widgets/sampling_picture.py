@@ -107,7 +107,9 @@ def curve(sorted_p: Tensor, steps: list[Step], order: Tensor) -> list[Shape]:
     points = [(x_of(r), y_of(sorted_p[r - 1].item())) for r in ranks]
     base = CURVE_TOP + CURVE_HEIGHT
     shapes: list[Shape] = [
-        Text(LEFT, CURVE_TOP - 34, "All tokens by rank, and where each filter cuts", 12, bold=True),
+        Text(
+            LEFT, CURVE_TOP - 34, "Probability by rank, and where each filter cuts", 12, bold=True
+        ),
         Line([(LEFT, CURVE_TOP), (LEFT, base), (WIDTH - 20, base)], GRAY),
         Text(
             WIDTH - 20, base + 22, "rank of the token in the model (logarithmic)", 10, GRAY, "end"
@@ -115,7 +117,7 @@ def curve(sorted_p: Tensor, steps: list[Step], order: Tensor) -> list[Shape]:
     ]
     for decade in (0, -2, -4, -6):
         y = y_of(10**decade)
-        shapes.append(Text(LEFT - 6, y, f"{10**decade:g}", 10, GRAY, "end"))
+        shapes.append(Text(LEFT - 6, y, f"{10**decade:.{-decade}f}", 10, GRAY, "end"))
     for decade in range(int(math.log10(n)) + 1):
         shapes.append(Text(x_of(10**decade), base + 9, f"{10**decade:,}", 10, GRAY, "middle"))
     shapes.append(Line(points, PALETTE["black"], 2))
