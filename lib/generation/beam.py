@@ -79,9 +79,7 @@ def step_log_p(
     logits: Float[Tensor, "R V"], config: GenerationConfig, history: History
 ) -> Float[Tensor, "R V"]:
     """ln p of every next token, then penalties and constraints. Raises ValueError for NaN."""
-    log_p = logits.float().log_softmax(dim=-1)
-    for _, step in config.steps:
-        log_p = step(log_p, history)
+    log_p = config.process(logits.float().log_softmax(dim=-1), history)
     if log_p.isnan().any():
         row = log_p.isnan().any(dim=-1).nonzero()[0].item()
         raise ValueError(f"row {row}: the logits hold NaN or are all -inf; nothing to choose")

@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from lib.generation.grammar import Grammar
 from lib.generation.logits import DEFAULT_ORDER, PROCESSORS, History, steps_of
 from lib.generation.ranges import require
@@ -168,6 +171,17 @@ class GenerationConfig:
     def steps(self) -> list[tuple[str, Callable[[Any, History | None], Any]]]:
         """The processors that are on, in order: (name, function of logits and history)."""
         return steps_of(self)
+
+    def process(
+        self, logits: Float[Tensor, "B V"], history: History | None = None
+    ) -> Float[Tensor, "B V"]:
+        """The logits after all processors that are on; forbidden tokens are at -inf.
+
+        Raises ValueError if one of them needs the text so far and there is no `history`.
+        """
+        for _, step in self.steps:
+            logits = step(logits, history)
+        return logits
 
 
 WHOLE = {

@@ -46,9 +46,7 @@ def top_candidates(
     logits: Float[Tensor, "B V"], config: GenerationConfig, history: History
 ) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
     """The most probable tokens after penalties and constraints. Raises ValueError for NaN."""
-    for _, step in config.steps:
-        logits = step(logits, history)
-    p = logits.softmax(dim=-1)
+    p = config.process(logits, history).softmax(dim=-1)
     if p.isnan().any():
         raise ValueError("the logits hold NaN or are all -inf: there is no token to choose")
     return p.topk(min(config.top_k, p.shape[-1]))

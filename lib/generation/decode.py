@@ -53,9 +53,7 @@ def next_token(
     """
     if not (config.do_sample or config.steps):
         return logits.argmax(dim=-1)
-    logits = logits.float()
-    for _, step in config.steps:
-        logits = step(logits, history)
+    logits = config.process(logits.float(), history)
     if config.mirostat_mode:
         return _mirostat_draw(logits, config, generator, history)
     return draw(logits, generator) if config.do_sample else greedy(logits)

@@ -25,9 +25,7 @@ def distribution(
 
     Raises ValueError if there is no token to choose.
     """
-    logits = logits.float()
-    for _, step in config.steps:
-        logits = step(logits, history)
+    logits = config.process(logits.float(), history)
     p = logits.softmax(dim=-1)
     if p.isnan().any():
         raise ValueError("the logits hold NaN or are all -inf: there is no token to choose")

@@ -112,9 +112,7 @@ def test_the_default_order_is_that_of_transformers(batch, settings, data):
     )  # fmt: skip
     ids = torch.tensor(ids)
     config = GenerationConfig(do_sample=True, eos_token_id=EOS, **settings)
-    result = batch
-    for _, step in config.steps:
-        result = step(result, History(ids, prompt_length))
+    result = config.process(batch, History(ids, prompt_length))
     expected = their_processors(settings, prompt_length)(ids, batch.clone())
     both_nothing = ~expected.isfinite().any(-1) & ~result.isfinite().any(-1)
     both_nothing |= expected.isnan().any(-1)  # what is left of a row where all is forbidden
@@ -127,10 +125,7 @@ def test_the_order_can_be_changed():
     def support(order):
         config = GenerationConfig(do_sample=True, temperature=3.0, min_p=0.2, order=order)
         assert [name for name, _ in config.steps] == list(order)
-        result = batch
-        for _, step in config.steps:
-            result = step(result, None)
-        return int(result.isfinite().sum())
+        return int(config.process(batch).isfinite().sum())
 
     assert support(("temperature", "min_p")) == 4
     assert support(("min_p", "temperature")) == 2
