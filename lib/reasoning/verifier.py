@@ -52,9 +52,7 @@ class Verdict:
     clean: bool  # the cold start's format to the letter, right or wrong
     chain: bool  # the answer, and all steps: right, in order, none left out, in any language
     mixed: bool  # words of more than one language
-    english: (
-        float  # share of English among the words that belong to a language; 0 if there are none
-    )
+    english: float  # share of English among the words of a language; 0 if there are none
     length: int  # words, the end among them
     direct: bool  # an answer without any step
     steps: tuple[Step, ...]
