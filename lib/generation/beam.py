@@ -248,7 +248,6 @@ def chosen(
 
     Raises ValueError if a prompt has not so many.
     """
-    fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
     best = [step.best(row)[: config.num_return_sequences] for row in range(len(ids))]
     for row, found in enumerate(best):
         if len(found) < config.num_return_sequences:
@@ -258,7 +257,7 @@ def chosen(
             )
     longest = max(len(h.ids) for found in best for h in found)
     rows = [
-        [*prompt, *h.ids, *[fill] * (longest - len(h.ids))]
+        [*prompt, *h.ids, *[config.fill_id] * (longest - len(h.ids))]
         for prompt, found in zip(ids.tolist(), best, strict=True)
         for h in found
     ]

@@ -167,6 +167,11 @@ class GenerationConfig:
             return ()
         return (self.eos_token_id,) if isinstance(self.eos_token_id, int) else self.eos_token_id
 
+    @property
+    def fill_id(self) -> int:
+        """What a stopped sequence goes on with: `pad_token_id`, else the first stop id, else 0."""
+        return self.pad_token_id if self.pad_token_id is not None else (*self.stop_ids, 0)[0]
+
     @cached_property
     def steps(self) -> list[tuple[str, Callable[[Any, History | None], Any]]]:
         """The processors that are on, in order: (name, function of logits and history)."""

@@ -68,7 +68,6 @@ def contrastive_steps(
     x, cache = read_prompts(model, ids, attention_mask, k, config.max_new_tokens + 1)
     states, logits = model.final_norm(x), model.unembed(x[:, -1])
     stop_ids = torch.tensor(config.stop_ids, device=ids.device)
-    fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
     stopped = torch.zeros(n, dtype=torch.bool, device=ids.device)
     for _ in range(config.max_new_tokens):
         history = History(ids, prompt, attention_mask)
@@ -84,7 +83,7 @@ def contrastive_steps(
             p, degeneration_penalty(states, h, attention_mask), config.penalty_alpha
         )
         place, row = scores.argmax(dim=-1), torch.arange(n, device=ids.device)
-        token = torch.where(stopped, fill, tokens[row, place])
+        token = torch.where(stopped, config.fill_id, tokens[row, place])
         yield token
         stopped |= torch.isin(token, stop_ids)
         if stopped.all():

@@ -109,19 +109,18 @@ def generate_steps(
     """Yield the next token of every row, step by step, until all rows have stopped.
 
     Prompts of unequal length are padded on the left, `attention_mask` False at the padding. A row
-    that has stopped goes on with `pad_token_id`.
+    that has stopped goes on with `config.fill_id`.
     """
     generator = _generator(config, ids.device)
     cache = _new_cache(model, ids, config) if config.use_cache else None
     stopped = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     stop_ids = torch.tensor(config.stop_ids, device=ids.device)
-    fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
     history = History(ids, ids.shape[1], attention_mask, generator)
     new = ids
     for _ in range(config.max_new_tokens):
         logits = next_logits(model, new if cache else ids, attention_mask, cache, config)
         token = next_token(logits, config, generator, history)
-        token = torch.where(stopped, fill, token)
+        token = torch.where(stopped, config.fill_id, token)
         yield token
         stopped |= torch.isin(token, stop_ids)
         if stopped.all():

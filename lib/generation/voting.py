@@ -59,12 +59,11 @@ def sample_many(
     history = History(ids.repeat_interleave(n, dim=0), ids.shape[1], generator=generator)
     stop_ids = torch.tensor(config.stop_ids, dtype=torch.long)
     stopped = torch.zeros(len(ids) * n, dtype=torch.bool)
-    fill = config.pad_token_id if config.pad_token_id is not None else (*config.stop_ids, 0)[0]
     surprise = []
     for step in range(config.max_new_tokens):
         if step:
             logits = model.unembed(model.hidden(history.ids[:, -1:], cache=cache)[:, -1])
-        token = torch.where(stopped, fill, next_token(logits, config, generator, history))
+        token = torch.where(stopped, config.fill_id, next_token(logits, config, generator, history))
         nats = -logits.float().log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
         surprise.append(nats.masked_fill(stopped, 0))
         stopped |= torch.isin(token, stop_ids)

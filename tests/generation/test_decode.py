@@ -33,15 +33,16 @@ def test_greedy_equals_transformers(pair, use_cache):
     assert out.tokens_per_second > 0
 
 
-def test_rows_that_stop_are_filled(pair):
+@pytest.mark.parametrize("pad", [0, None])  # None: both take the first stop id
+def test_rows_that_stop_are_filled(pair, pad):
     model, reference = pair
     ids = torch.randint(1, 97, (4, 6))
     greedy = generate(model, ids, GenerationConfig(max_new_tokens=24)).new_ids
     stop = (greedy[0, 3].item(), greedy[1, 9].item())
     expected = reference.generate(
-        ids, max_new_tokens=24, do_sample=False, eos_token_id=list(stop), pad_token_id=0
+        ids, max_new_tokens=24, do_sample=False, eos_token_id=list(stop), pad_token_id=pad
     )
-    config = GenerationConfig(max_new_tokens=24, eos_token_id=stop, pad_token_id=0)
+    config = GenerationConfig(max_new_tokens=24, eos_token_id=stop, pad_token_id=pad)
     assert torch.equal(generate(model, ids, config).ids, expected)
 
 
