@@ -13,7 +13,7 @@ from lib.generation.config import GenerationConfig
 from lib.generation.contrastive import contrastive_steps
 from lib.generation.dola import candidate_layers, contrast_layers, stream_at_end
 from lib.generation.logits import History, mirostat_1, mirostat_2, mirostat_step
-from lib.generation.prefill import check_room
+from lib.generation.prefill import check_room, new_cache
 from lib.model import KVCache, LanguageModel
 from lib.tokenization import BPETokenizer
 
@@ -112,7 +112,8 @@ def generate_steps(
     that has stopped goes on with `config.fill_id`.
     """
     generator = _generator(config, ids.device)
-    cache = _new_cache(model, ids, config) if config.use_cache else None
+    capacity = ids.shape[1] + config.max_new_tokens
+    cache = new_cache(model, len(ids), capacity) if config.use_cache else None
     stopped = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     stop_ids = torch.tensor(config.stop_ids, device=ids.device)
     history = History(ids, ids.shape[1], attention_mask, generator)
@@ -230,9 +231,3 @@ def _generator(config: GenerationConfig, device: torch.device) -> torch.Generato
     if config.seed is None or not config.do_sample:
         return None
     return torch.Generator(device).manual_seed(config.seed)
-
-
-def _new_cache(model: LanguageModel, ids: Tensor, config: GenerationConfig) -> KVCache:
-    weight = model.embedding.weight
-    capacity = ids.shape[1] + config.max_new_tokens
-    return KVCache(model.config, ids.shape[0], capacity, weight.dtype, weight.device)

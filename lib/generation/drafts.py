@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from lib.generation.config import GenerationConfig
 from lib.generation.logits import History
-from lib.model import KVCache, LanguageModel
+from lib.generation.prefill import new_cache
+from lib.model import LanguageModel
 
 
 def distribution(
@@ -60,8 +61,7 @@ class ModelDraft:
 
     def begin(self, prompt_length: int, capacity: int) -> None:
         """Make room for the text."""
-        weight = self.model.embedding.weight
-        self.cache = KVCache(self.model.config, 1, capacity, weight.dtype, weight.device)
+        self.cache = new_cache(self.model, 1, capacity)
 
     def propose(
         self,

@@ -6,11 +6,16 @@ from torch import Tensor
 from lib.model import KVCache, LanguageModel
 
 
+def new_cache(model: LanguageModel, batch: int, capacity: int) -> KVCache:
+    """An empty cache for `batch` rows of `capacity` positions, of the weights' dtype and device."""
+    weight = model.embedding.weight
+    return KVCache(model.config, batch, capacity, weight.dtype, weight.device)
+
+
 def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) -> KVCache:
     """A cache in which each row stands n times, with room for `capacity` positions."""
     n_rows = cache.keys[0].shape[0]
-    weight = model.embedding.weight
-    wide = KVCache(model.config, n_rows * n, capacity, weight.dtype, weight.device)
+    wide = new_cache(model, n_rows * n, capacity)
     if any(ring is not None for ring in (*cache.rings, *wide.rings)):
         raise ValueError("the model forgets positions (a window); draw without a shared prompt")
     for narrow, repeated in zip(
@@ -34,8 +39,7 @@ def read_prompts(
     Raises ValueError if prompt and continuation do not fit the context.
     """
     check_room(model, ids, max_new_tokens)
-    weight = model.embedding.weight
-    cache = KVCache(model.config, len(ids), ids.shape[1], weight.dtype, weight.device)
+    cache = new_cache(model, len(ids), ids.shape[1])
     hidden = model.hidden(ids, attention_mask, cache)
     return hidden, repeat_cache(model, cache, n, ids.shape[1] + max_new_tokens)
 

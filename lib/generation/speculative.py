@@ -17,8 +17,8 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.drafts import Draft, distribution
 from lib.generation.logits import History
-from lib.generation.prefill import check_room
-from lib.model import KVCache, LanguageModel
+from lib.generation.prefill import check_room, new_cache
+from lib.model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def speculative_rounds(
     """
     _check(model, ids, config, n_draft)
     generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
-    weight, prompt = model.embedding.weight, ids.shape[1]
+    prompt = ids.shape[1]
     capacity = prompt + config.max_new_tokens
-    cache = KVCache(model.config, 1, capacity, weight.dtype, weight.device)
+    cache = new_cache(model, 1, capacity)
     if prompt > 1:
         model.hidden(ids[:, :-1], cache=cache)
     draft.begin(prompt, capacity)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lib.generation.prefill import new_cache
 from lib.model import KVCache, LanguageModel
 from lib.reasoning.task import END_ID, PAD_ID
 
@@ -63,7 +64,7 @@ def sample(
         ids[row, : len(prompt)] = torch.tensor(prompt)
     drawn, log_p = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape)
     live, n_prompt = torch.arange(len(prompts)), torch.tensor(sizes)
-    cache = KVCache(model.config, len(prompts), length)
+    cache = new_cache(model, len(prompts), length)
     shown = min(sizes)  # the first pass reads what is prompt in all rows
     chunk = ids[:, :shown]
     for position in range(shown, length):
