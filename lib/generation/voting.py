@@ -18,8 +18,8 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import History
-from lib.generation.prefill import repeat_cache
-from lib.model import KVCache, LanguageModel
+from lib.generation.prefill import read_prompts
+from lib.model import LanguageModel
 
 T = TypeVar("T")
 
@@ -51,11 +51,9 @@ def sample_many(
     length = ids.shape[1] + config.max_new_tokens
     if length > model.config.context_length:
         raise ValueError(f"{length} positions exceed the context, {model.config.context_length}")
-    weight = model.embedding.weight
     generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
-    cache = KVCache(model.config, len(ids), ids.shape[1], weight.dtype, weight.device)
-    logits = model.unembed(model.hidden(ids, cache=cache)[:, -1]).repeat_interleave(n, dim=0)
-    cache = repeat_cache(model, cache, n, length)
+    hidden, cache = read_prompts(model, ids, None, n, config.max_new_tokens)
+    logits = model.unembed(hidden[:, -1]).repeat_interleave(n, dim=0)
     history = History(ids.repeat_interleave(n, dim=0), ids.shape[1], generator=generator)
     stop_ids = torch.tensor(config.stop_ids, dtype=torch.long)
     stopped = torch.zeros(len(ids) * n, dtype=torch.bool)
