@@ -142,13 +142,23 @@ class LanguageModel(nn.Module):
             itself = torch.eye(n_key, dtype=torch.bool, device=ids.device)[past:]
             mask = visible | itself
             positions = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, past:]
+        return *self.embed_at(ids, positions), mask
+
+    def embed_at(
+        self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]
+    ) -> tuple[Float[Tensor, "B T C"], Rotary | None]:
+        """The embedded ids, each at its position (counted from 0), and the rotary tables.
+
+        Raises ValueError for ids outside the vocabulary.
+        """
+        self._check_ids(ids)
         x = self.embedding(ids)
         if self.config.scale_embeddings:  # the factor, too, is rounded to the dtype of the weights
             x = x * torch.tensor(math.sqrt(self.config.d_model), dtype=x.dtype)
         if self.position is not None:
             x = x + self.position(positions)
         rotary = rope_tables(self.config, positions) if self.config.positions == "rope" else None
-        return self.dropout(x), rotary, mask
+        return self.dropout(x), rotary
 
     @torch.no_grad()
     def residual_stream(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "layers B T C"]:
@@ -191,6 +201,8 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"attention_mask must cover {total} positions, got {attention_mask.shape[1]}"
             )
+
+    def _check_ids(self, ids: Tensor) -> None:
         if ids.device.type == "cpu":  # elsewhere the check would wait for the device
             low, high = int(ids.min()), int(ids.max())
             if low < 0 or high >= self.config.vocab_size:

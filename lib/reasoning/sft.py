@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lib.model import LanguageModel
 from lib.model.masks import causal_mask
-from lib.model.positions import rope_tables
 from lib.tokenization import BPETokenizer
 from lib.tokenization.chat import render_chat
 from lib.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
@@ -116,11 +115,7 @@ def pack(examples: Sequence[Example], row_length: int, pad_id: int = 0) -> Packe
 
 def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"]:
     """The residual stream of packed examples: a token sees its own example, up to itself."""
-    x = model.embedding(packed.ids)
-    if model.position is not None:
-        x = x + model.position(packed.positions)
-    uses_rope = model.config.positions == "rope"
-    rotary = rope_tables(model.config, packed.positions) if uses_rope else None
+    x, rotary = model.embed_at(packed.ids, packed.positions)
     same = packed.segments[:, None, :, None] == packed.segments[:, None, None, :]
     mask = same & causal_mask(packed.ids.shape[1], packed.ids.shape[1], packed.ids.device)
     for block in model.blocks:

@@ -25,6 +25,9 @@ MODELS = {
     positions: LanguageModel(ModelConfig(positions=positions, **SIZES)).eval()
     for positions in ("rope", "learned", "sinusoidal", "alibi")
 }
+GEMMA = LanguageModel(
+    ModelConfig(scale_embeddings=True, norm_placement="sandwich", window=(4, None), **SIZES)
+).eval()
 example_lists = st.lists(
     st.lists(st.integers(0, 18), min_size=2, max_size=16).flatmap(
         lambda ids: st.builds(Example, st.just(ids), st.integers(1, len(ids) - 1))
@@ -54,6 +57,33 @@ def test_packing_changes_nothing(positions, examples):
     with torch.no_grad():
         packed = sft_loss(model, pack(examples, 16))
         assert packed.item() == pytest.approx(one_by_one(model, examples).item(), abs=1e-5)
+
+
+@pytest.mark.parity("packed hidden states, Gemma-like", "one example at a time", "1e-5")
+@settings(max_examples=12)
+@given(examples=example_lists)
+def test_packed_hidden_states_with_scaled_embeddings(examples):
+    packed = pack(examples, 40)
+    with torch.no_grad():
+        hidden = packed_hidden(GEMMA, packed)
+        for i, example in enumerate(examples):
+            alone = GEMMA.hidden(torch.tensor([example.ids]))[0]
+            torch.testing.assert_close(hidden[packed.segments == i], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_packed_ids_are_checked():
+    with pytest.raises(ValueError, match=r"ids must be in 0 \.\. 18, got 1 \.\. 19"):
+        packed_hidden(MODELS["rope"], pack([Example([1, 19])], 16))
+
+
+def test_packed_embeddings_are_dropped_in_training():
+    """With blocks that write nothing, the stream is the embedding: about half of it is zero."""
+    model = LanguageModel(ModelConfig(dropout=0.5, **SIZES)).train()
+    with torch.no_grad():
+        for weight in model.blocks.parameters():
+            weight.zero_()
+    hidden = packed_hidden(model, pack([Example(list(range(16)))] * 9, 16))
+    assert 0.4 < (hidden == 0).float().mean().item() < 0.6
 
 
 def test_packed_gradients_are_those_of_single_examples():
