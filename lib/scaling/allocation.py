@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from lib.scaling.checks import Number, Numbers, Quantity, positive_points
 from lib.scaling.chinchilla import ChinchillaLaw
@@ -66,26 +65,6 @@ def lowest_of_isoflop(parameters: Numbers, loss: Numbers) -> tuple[float, float]
         )
     at = -linear / (2 * square)
     return float(np.exp(center + at)), float(constant - linear**2 / (4 * square))
-
-
-def envelope(
-    flop: Float[np.ndarray, " n"], loss: Float[np.ndarray, " n"], bins: int = 20
-) -> np.ndarray:
-    """Approach 1: which of all evaluations (of all sizes) have the least loss for their compute.
-
-    Compute is cut into `bins` equal ratios; returns the place of the best point of each that has
-    any, except those that a cheaper one already beats.
-    """
-    flop, loss = positive_points(2, flop=flop, loss=loss)
-    edges = np.geomspace(flop.min(), flop.max() * (1 + 1e-9), bins + 1)
-    bin_of = np.searchsorted(edges, flop, side="right") - 1
-    best, lowest = [], np.inf
-    for number in range(bins):
-        places = np.flatnonzero(bin_of == number)
-        if len(places) and loss[places].min() < lowest:
-            best.append(int(places[loss[places].argmin()]))
-            lowest = loss[best[-1]]
-    return np.array(best)
 
 
 def fit_exponent(x: Numbers, y: Numbers) -> tuple[float, float]:

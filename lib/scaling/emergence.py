@@ -15,8 +15,3 @@ def exact_match(loss: Quantity, length: Quantity) -> Quantity:
     e^-loss is the (geometric) mean probability of a right token; tokens are taken as independent.
     """
     return np.exp(-np.asarray(loss, dtype=np.float64) * np.asarray(length, dtype=np.float64))
-
-
-def token_errors(loss: Quantity, length: Quantity) -> Quantity:
-    """The expected number of wrong tokens among `length`: it falls as smoothly as the loss."""
-    return np.asarray(length, dtype=np.float64) * (1 - exact_match(loss, 1))

@@ -42,11 +42,6 @@ def loss_of_parameters(parameters: Quantity) -> Quantity:
     return (8.8e13 / np.asarray(parameters, dtype=np.float64)) ** 0.076
 
 
-def loss_of_tokens(tokens: Quantity) -> Quantity:
-    """L(D), for a large model that stops early: (5.4e13 / D)^0.095 (equation 1.2)."""
-    return (5.4e13 / np.asarray(tokens, dtype=np.float64)) ** 0.095
-
-
 def loss_of_compute(flop: Quantity) -> Quantity:
     """L(C_min), the best for a budget: (3.1e8 PF-days / C)^0.050 (equation 1.3)."""
     return (3.1e8 * PF_DAY / np.asarray(flop, dtype=np.float64)) ** 0.050

@@ -5,7 +5,6 @@ Each group of names is a module of this folder, to be read on its own.
 
 from lib.scaling.allocation import (
     Allocation,
-    envelope,
     fit_exponent,
     isoflop,
     lowest_of_isoflop,
@@ -29,7 +28,7 @@ from lib.scaling.chinchilla import (
     refit,
 )
 from lib.scaling.comparison import extrapolate
-from lib.scaling.emergence import exact_match, token_errors
+from lib.scaling.emergence import exact_match
 from lib.scaling.kaplan import KaplanLaw, fit_kaplan
 from lib.scaling.power_laws import (
     Exponential,
@@ -55,7 +54,6 @@ __all__ = [
     "PowerLaw",
     "bootstrap",
     "bootstrap_laws",
-    "envelope",
     "exact_match",
     "extrapolate",
     "fit_chinchilla",
@@ -74,7 +72,6 @@ __all__ = [
     "prediction_interval",
     "refit",
     "resampled_weights",
-    "token_errors",
     "tokens_for",
     "total_parameters",
 ]

@@ -204,11 +204,6 @@ def test_a_parabola_finds_the_lowest_of_an_isoflop_curve():
         laws.lowest_of_isoflop([1, 2, 3], [1, 2, 1])
 
 
-def test_the_envelope_keeps_what_no_cheaper_point_beats():
-    flop, loss = np.array([1.0, 1.1, 10, 100, 100]), np.array([5.0, 4, 4.5, 3, 2])
-    assert laws.envelope(flop, loss, bins=3).tolist() == [1, 4]
-
-
 def test_the_optimum_without_embeddings_is_the_minimum_too():
     """And its exponent is Kaplan's at his sizes, Chinchilla's at large ones."""
     n = np.geomspace(1e4, 1e12, 9)
@@ -229,7 +224,6 @@ def test_the_optimum_without_embeddings_is_the_minimum_too():
 
 def test_exact_match_of_independent_tokens():
     assert laws.exact_match(np.log(2), 3) == pytest.approx(1 / 8)
-    assert laws.token_errors(np.log(4), 8) == pytest.approx(6)
 
 
 @pytest.mark.parametrize(
