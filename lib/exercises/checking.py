@@ -63,7 +63,7 @@ class Report:
     def heading(self) -> str:
         """What comes first, e.g. "Right: Scaled scores."."""
         words = {"open": "Not answered yet", "wrong": "Not yet", "right": "Right"}[self.status]
-        return f"{words}: {self.title}."
+        return f"{words}: {self.title}{'' if self.title.endswith('?') else '.'}"
 
     def __str__(self) -> str:
         return f"{self.heading} {self.message}" + (f"\n\n{self.example}" if self.example else "")

@@ -47,11 +47,6 @@ def loss_of_compute(flop: Quantity) -> Quantity:
     return (3.1e8 * PF_DAY / np.asarray(flop, dtype=np.float64)) ** 0.050
 
 
-def critical_batch(loss: Quantity) -> Quantity:
-    """Tokens in a batch above which more save few steps: 2e8 L^(-1 / 0.21) (equation 1.4)."""
-    return 2e8 * np.asarray(loss, dtype=np.float64) ** (-1 / 0.21)
-
-
 def optimal_parameters(flop: Quantity) -> Quantity:
     """N_opt = 1.3e9 (C / PF-day)^0.73, non-embedding (appendix A, table 6)."""
     return 1.3e9 * (np.asarray(flop, dtype=np.float64) / PF_DAY) ** 0.73

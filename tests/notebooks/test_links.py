@@ -15,6 +15,7 @@ FOLDER = ROOT / "notebooks"
 PAGES = sorted(path.name for path in FOLDER.glob("*.md"))
 CHAPTERS = [f"{name}.ipynb" for name in names()]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
 
 
@@ -36,6 +37,10 @@ def sections(page):
     return {slug(title): text for title, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
+def anchors(page):
+    return ANCHOR.findall(prose(page))
+
+
 def dead_links(page):
     found = []
     for target in LINK.findall(re.sub(r"`[^`\n]*`", "", prose(page))):
@@ -43,7 +48,8 @@ def dead_links(page):
         if re.match(r"[a-z]+:", target):
             continue
         missing = file and not source(file).exists()
-        if missing or (name and unquote(name) not in sections(file or page)):
+        there = file or page
+        if missing or (name and unquote(name) not in {*sections(there), *anchors(there)}):
             found.append(target)
     return found
 
@@ -60,7 +66,10 @@ def rows(page, heading):
     return [[cell.strip() for cell in line] for line in split]
 
 
-TERMS = rows("glossary.md", "Words") if "glossary.md" in PAGES else []
+TERMS = [
+    (ANCHOR.sub("", term), ANCHOR.findall(term), meaning, link)
+    for term, meaning, link in rows("glossary.md", "Words")
+]
 
 
 def test_there_is_a_glossary():
@@ -70,14 +79,20 @@ def test_there_is_a_glossary():
     assert len(set(terms)) == len(terms)
 
 
-@pytest.mark.parametrize(("term", "meaning", "link"), TERMS)
-def test_the_section_of_a_term_speaks_of_it(term, meaning, link):
+def test_each_term_can_be_linked():
+    ids = [name for _, names_, *_ in TERMS for name in names_]
+    assert len(ids) == len(set(ids)) == len(TERMS)
+
+
+@pytest.mark.parametrize(("term", "ids", "meaning", "link"), TERMS)
+def test_a_term_and_its_section_lead_to_each_other(term, ids, meaning, link):
     (target,) = LINK.findall(link)
     file, _, name = target.partition("#")
     assert name, "a term leads to a section"
     text = unquote(name).replace("-", " ") + sections(file)[unquote(name)]
     words = [w for part in re.split(r"[,:(]", term) if (w := part.strip(" ()`"))]
     assert any(word.lower() in text.lower() for word in words), words
+    assert f"](glossary.md#{ids[0]})" in text, "the definition links the glossary"
     assert len(meaning) > 10
 
 

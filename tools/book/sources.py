@@ -56,6 +56,8 @@ You are reading the web edition. Its pictures and numbers are those of the execu
 these widgets can be moved here, at a choice of settings: {players}. To run and change everything, \
 clone {repository} and run `make lab`."""
 
+TERM = re.compile(r"\[([^\]]*)\]\(glossary\.md#([^)\s]+)\)")
+
 
 def slug(title: str) -> str:
     """The name of a heading in links, as JupyterLab makes it."""
@@ -112,7 +114,11 @@ def for_book(notebook: NotebookNode, name: str, widgets: Sequence[BookWidget] = 
 
 
 def inside(text: str) -> str:
-    """Markdown whose links to files outside the book lead to the repository, or are plain text."""
+    """Markdown whose links to files outside the book lead to the repository, or are plain text.
+
+    A term of the glossary has an HTML anchor, which MyST does not know: links to it are HTML too.
+    """
+    text = TERM.sub(r'<a class="reference internal" href="glossary.html#\2">\1</a>', text)
     repository = read_settings().repository
 
     def link(found: re.Match) -> str:
