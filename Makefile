@@ -21,6 +21,9 @@ RUN   := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip install --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Two processes share the test files. Each has one thread: two of each would disturb each other.
+TWO   := --numprocesses 2 --dist loadfile
+ALONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 export CHROMIUM
 
 .PHONY: help lab test test-browser book notebooks figures experiments bench readme badges constraints clean
@@ -48,7 +51,7 @@ test: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m lib.downloads
-	@$(RUN) -m pytest --nbmake --nbmake-timeout=300 tests notebooks $(TEST_ARGS)
+	@$(ALONE) $(RUN) -m pytest --nbmake --nbmake-timeout=300 $(TWO) tests notebooks $(TEST_ARGS)
 
 test-browser: $(VENV)/.browser $(VENV)/.book
 	@$(RUN) -m tools.browser
