@@ -163,6 +163,12 @@ def test_links_out_of_the_book_become_text():
     assert sources.inside(text) == expected
 
 
+def test_a_link_to_a_term_of_the_glossary_is_html():
+    text = "the [**token ids**](glossary.md#token-id), see the [glossary](glossary.md)"
+    link = '<a class="reference internal" href="glossary.html#token-id">**token ids**</a>'
+    assert sources.inside(text) == f"the {link}, see the [glossary](glossary.md)"
+
+
 def test_checking_finds_what_is_wrong(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.html").write_text(

@@ -68,7 +68,16 @@ def test_setup_and_browser_tables(tmp_path):
         "| `make lab` | it answers | 61 s | 1.0 GiB |",
         "| `make test` | done | 10 min | 1.5 GiB |",
     ]
-    assert lines[-3:] == ["Disk: the clone 9 MB.", "", "Measured on: 2 cores."]
+    assert lines[-5:] == [
+        "Disk: the clone 9 MB.",
+        "",
+        "Budgets: `make test` once set up at most 15 min: met; a clone at most 20 MB: met.",
+        "",
+        "Measured on: 2 cores.",
+    ]
+    commands[1]["seconds"] = 1000
+    (tmp_path / "figures" / "setup.json").write_text(json.dumps(result))
+    assert "15 min: **missed**" in readme.setup(tmp_path)
     fast = {"median_ms": 40.2, "p90_ms": 60, "presses": 36}
     widgets = {"02_attention": fast, "08_compute-2": {**fast, "median_ms": 140}, "book, qkv": fast}
     result = {"machine": "2 cores", "widgets": widgets}
