@@ -153,7 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="first-run-"))
     clone, home = folder / "course", folder / "home"
     home.mkdir()
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
+    # By address, so that git packs what it sends, as a server does.
+    subprocess.run(["git", "clone", "--quiet", ROOT.as_uri(), str(clone)], check=True)
     disk = {"the clone": size_of(clone)}
     measured = []
     steps = [measure_lab] if options.lab_only else [measure_lab, measure_test]
