@@ -2,6 +2,7 @@
 
 import os
 
+import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,14 @@ def smollm2():
     from lib.pretrained import load_pretrained
 
     return load_pretrained("smollm2-135m-instruct")
+
+
+@pytest.fixture
+def as_a_reader():
+    """Without jaxtyping's checks, which only tests have: what our own errors say of wrong types."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ FLOORS = {
     "tokenization": 1,
     "corpora": 1,
     "downloads": 0,
+    "settings": 0,
     "display": 1,
     "plot_style": 1,
     "tables": 1,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lib.generation.grammar import Grammar
 from lib.generation.logits import DEFAULT_ORDER, PROCESSORS, History, steps_of
-from lib.generation.ranges import require
+from lib.settings import require
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from lib.generation.config import GenerationConfig
 from lib.generation.logits import History
 from lib.generation.prefill import new_cache
 from lib.model import LanguageModel
+from lib.settings import require
 
 
 def distribution(
@@ -130,10 +131,9 @@ def first_layers(model: LanguageModel, n_layers: int) -> LanguageModel:
 
     Raises ValueError unless 1 <= n_layers < the model's.
     """
-    if not 1 <= n_layers < model.config.n_layers:
-        raise ValueError(f"n_layers must be in 1 .. {model.config.n_layers - 1}, got {n_layers}")
+    require("n_layers", n_layers, f"[1, {model.config.n_layers - 1}]", whole=True)
     short = copy.copy(model)
     short._modules = dict(model._modules)
     short.blocks = nn.ModuleList(model.blocks[:n_layers])
-    short.config = model.config.replace(n_layers=n_layers)
+    short.config = model.config.with_layers(n_layers)
     return short

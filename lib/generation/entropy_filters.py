@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.generation.filters import keep
-from lib.generation.ranges import require
 from lib.generation.reshaping import entropy
+from lib.settings import require
 
 
 def typical_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lib.generation.ranges import require
+from lib.settings import require
 
 
 def keep(logits: Float[Tensor, "B V"], kept: Bool[Tensor, "B V"]) -> Float[Tensor, "B V"]:

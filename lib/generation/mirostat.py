@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.generation.filters import keep
-from lib.generation.ranges import require
+from lib.settings import require
 
 
 def zipf_exponent(logits: Float[Tensor, "B V"], n_most: int = 100) -> Float[Tensor, "B"]:

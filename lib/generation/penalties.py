@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.generation.ranges import require
+from lib.settings import require
 
 
 def token_counts(

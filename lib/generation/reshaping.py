@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.generation.ranges import require
+from lib.settings import require
 
 
 def temperature(logits: Float[Tensor, "B V"], value: float) -> Float[Tensor, "B V"]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from lib.model.rope_scaling import RopeScaling, Scaling
 from lib.model.routing import RouterConfig
+from lib.settings import require, require_all
 
 Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm", "batchnorm", "dynamic_tanh"]
@@ -77,19 +78,16 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self):
+        require_all(self, RANGES, skip=("window", "dense_layers"))
         if self.n_kv_heads is None:
             object.__setattr__(self, "n_kv_heads", self.n_heads)
         if self.d_head is None:
-            if self.n_heads < 1 or self.d_model % self.n_heads:
+            if self.d_model % self.n_heads:
                 raise ValueError(
                     f"n_heads must divide d_model when d_head is not given, "
                     f"got d_model={self.d_model}, n_heads={self.n_heads}"
                 )
             object.__setattr__(self, "d_head", self.d_model // self.n_heads)
-        for name in _SIZES:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"n_kv_heads must divide n_heads, got n_heads={self.n_heads}, "
@@ -100,59 +98,51 @@ class ModelConfig:
         self._check_attention()
         self._check_norm()
         self._check_experts()
-        if not self.initial_std > 0:
-            raise ValueError(f"initial_std must be above 0, got {self.initial_std}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
-                )
 
     def _check_attention(self) -> None:
-        if isinstance(self.window, tuple) and len(self.window) != self.n_layers:
+        if isinstance(self.window, (tuple, list)):
+            object.__setattr__(self, "window", tuple(self.window))
+            if len(self.window) != self.n_layers:
+                raise ValueError(
+                    f"window must give one value for each of {self.n_layers} layers, "
+                    f"got {len(self.window)}"
+                )
+        for window in self.window if isinstance(self.window, tuple) else (self.window,):
+            if window is not None:
+                require("window", window, RANGES["window"], whole=True)
+        if not isinstance(self.rope_scaling, Scaling | None):
             raise ValueError(
-                f"window must give one value for each of {self.n_layers} layers, "
-                f"got {len(self.window)}"
+                f"rope_scaling must be a scaling of lib.model.rope_scaling, "
+                f"got {self.rope_scaling!r}"
             )
-        for window in {self.layer_window(layer) for layer in range(self.n_layers)} - {None}:
-            if not isinstance(window, int) or window < 1:
-                raise ValueError(f"window must be a positive integer or None, got {window!r}")
-        if self.window_sinks < 0:
-            raise ValueError(f"window_sinks must be 0 or above, got {self.window_sinks}")
         if self.window_sinks and self.window is None:
             raise ValueError("window_sinks needs a window: without one every token stays visible")
-        if self.attention_softcap is not None:
-            if not self.attention_softcap > 0:
-                raise ValueError(f"attention_softcap must be above 0, got {self.attention_softcap}")
-            if self.dropout:
-                raise ValueError("attention_softcap with dropout is not supported")
+        if self.window_rope_base is not None and self.window is None:
+            raise ValueError("window_rope_base needs a window: it is for the layers that have one")
+        if self.attention_softcap is not None and self.dropout:
+            raise ValueError("attention_softcap with dropout is not supported")
 
     def _check_experts(self) -> None:
+        if not isinstance(self.router, RouterConfig):
+            raise ValueError(f"router must be a RouterConfig, got {self.router!r}")
+        if not isinstance(self.dense_layers, (tuple, list)):
+            raise ValueError(f"dense_layers must be a tuple, got {self.dense_layers!r}")
+        object.__setattr__(self, "dense_layers", tuple(self.dense_layers))
         if self.n_experts is None:
             if self.d_expert is not None or self.dense_layers or self.n_shared_experts:
                 raise ValueError("d_expert, n_shared_experts and dense_layers need n_experts")
             return
         if self.d_expert is None:
             object.__setattr__(self, "d_expert", self.d_ff)
-        for name, least in {"n_experts": 1, "d_expert": 1, "n_shared_experts": 0}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number from {least}, got {value!r}")
         self.router.check(self.n_experts, self.n_active_experts)
-        if outside := set(self.dense_layers) - set(range(self.n_layers)):
-            raise ValueError(
-                f"dense_layers must be in 0 .. {self.n_layers - 1}, got {sorted(outside)}"
-            )
+        for layer in self.dense_layers:
+            require("dense_layers", layer, f"[0, {self.n_layers - 1}]", whole=True)
 
     def has_experts(self, layer: int) -> bool:
         """Whether this layer's feed-forward part is made of experts."""
         return self.n_experts is not None and layer not in self.dense_layers
 
     def _check_norm(self) -> None:
-        if not self.embedding_std > 0:
-            raise ValueError(f"embedding_std must be above 0, got {self.embedding_std}")
         if self.norm_unit_offset and (self.norm, self.norm_cast) != ("rmsnorm", "after scale"):
             raise ValueError(
                 "norm_unit_offset needs norm='rmsnorm' and norm_cast='after scale', "
@@ -160,12 +150,20 @@ class ModelConfig:
             )
         if self.qk_norm_all_heads and not self.qk_norm:
             raise ValueError("qk_norm_all_heads needs qk_norm=True")
-        if self.window_rope_base is not None and self.window is None:
-            raise ValueError("window_rope_base needs a window: it is for the layers that have one")
 
     def layer_window(self, layer: int) -> int | None:
         """How many positions a query of this layer sees, itself among them; None: all."""
         return self.window[layer] if isinstance(self.window, tuple) else self.window
+
+    def with_layers(self, n_layers: int) -> "ModelConfig":
+        """The configuration of the first layers alone; settings that differ by layer are cut along.
+
+        Raises ValueError unless 1 <= n_layers <= the model's.
+        """
+        require("n_layers", n_layers, f"[1, {self.n_layers}]", whole=True)
+        window = self.window[:n_layers] if isinstance(self.window, tuple) else self.window
+        dense = tuple(layer for layer in self.dense_layers if layer < n_layers)
+        return self.replace(n_layers=n_layers, window=window, dense_layers=dense)
 
     def replace(self, **changes) -> "ModelConfig":
         """A copy with some fields changed. Changing `n_heads` keeps `d_head` unless it is given."""
@@ -249,20 +247,27 @@ class ModelConfig:
         return cls(**(base | changes))
 
 
-_SIZES = (
-    "vocab_size",
-    "context_length",
-    "d_model",
-    "n_layers",
-    "n_heads",
-    "n_kv_heads",
-    "d_head",
-    "d_ff",
-)
-_CHOICES = {
-    "positions": Positions.__args__,
-    "norm": Norm.__args__,
-    "norm_placement": NormPlacement.__args__,
-    "norm_cast": NormCast.__args__,
-    "activation": Activation.__args__,
+# Sizes far above those of any model are refused, since loops over them would take hours.
+RANGES = {
+    "vocab_size": "[1, 1e9]",
+    "context_length": "[1, 1e9]",
+    "d_model": "[1, 1e9]",
+    "n_layers": "[1, 10000]",
+    "n_heads": "[1, 1e6]",
+    "n_kv_heads": "[1, 1e6]",
+    "d_head": "[1, 1e9]",
+    "d_ff": "[1, 1e9]",
+    "rope_base": "(1, inf)",
+    "window_rope_base": "(1, inf)",
+    "norm_eps": "(0, inf)",
+    "window": "[1, inf)",
+    "window_sinks": "[0, inf)",
+    "attention_softcap": "(0, inf)",
+    "embedding_std": "(0, inf)",
+    "initial_std": "(0, inf)",
+    "dropout": "[0, 1)",
+    "n_experts": "[1, 100000]",
+    "n_active_experts": "[1, 100000]",
+    "n_shared_experts": "[0, 100000]",
+    "d_expert": "[1, 1e9]",
 }

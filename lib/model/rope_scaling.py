@@ -13,6 +13,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib.settings import require_all
+
+RANGES = {
+    "factor": "[1, inf)",
+    "low_freq_factor": "(0, inf)",
+    "high_freq_factor": "(0, inf)",
+    "original_context_length": "[1, 1e9]",
+    "beta_fast": "(0, inf)",
+    "beta_slow": "(0, inf)",
+    "attention_factor": "(0, inf)",
+}
+
 
 @dataclass(frozen=True)
 class LinearScaling:
@@ -22,6 +34,9 @@ class LinearScaling:
     """
 
     factor: float = 4.0
+
+    def __post_init__(self):
+        require_all(self, RANGES)
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float
@@ -39,6 +54,9 @@ class NTKScaling:
     """
 
     factor: float = 4.0
+
+    def __post_init__(self):
+        require_all(self, RANGES)
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float
@@ -64,6 +82,14 @@ class RopeScaling:
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_context_length: int = 8192
+
+    def __post_init__(self):
+        require_all(self, RANGES)
+        if not self.high_freq_factor > self.low_freq_factor:
+            raise ValueError(
+                f"high_freq_factor must be above low_freq_factor, got {self.high_freq_factor} and "
+                f"{self.low_freq_factor}"
+            )
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float
@@ -92,6 +118,13 @@ class YarnScaling:
     beta_slow: float = 1.0
     attention_factor: float | None = None
     truncate: bool = True  # round the ends of the blend to whole pairs, as most checkpoints do
+
+    def __post_init__(self):
+        require_all(self, RANGES)
+        if not self.beta_fast > self.beta_slow:
+            raise ValueError(
+                f"beta_fast must be above beta_slow, got {self.beta_fast} and {self.beta_slow}"
+            )
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float

@@ -12,6 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lib.settings import require, require_all, require_choice
+
+RANGES = {
+    "scale": "(0, inf)",
+    "capacity_factor": "(0, inf)",
+    "n_groups": "[1, inf)",
+    "n_active_groups": "[1, inf)",
+}
+
 
 @dataclass(frozen=True)
 class RouterConfig:
@@ -34,14 +43,8 @@ class RouterConfig:
     n_active_groups: int = 1
 
     def __post_init__(self):
-        if self.gate not in ("softmax", "sigmoid"):
-            raise ValueError(f"gate must be 'softmax' or 'sigmoid', got {self.gate!r}")
-        if not self.scale > 0:
-            raise ValueError(f"scale must be above 0, got {self.scale}")
-        if self.capacity_factor is not None and not self.capacity_factor > 0:
-            raise ValueError(
-                f"capacity_factor must be above 0 (None: no limit), got {self.capacity_factor}"
-            )
+        require_choice("gate", self.gate, ("softmax", "sigmoid"))
+        require_all(self, RANGES)
         if not 1 <= self.n_active_groups <= self.n_groups:
             raise ValueError(
                 f"n_active_groups must be in 1 .. n_groups = {self.n_groups}, "
@@ -50,8 +53,7 @@ class RouterConfig:
 
     def check(self, n_experts: int, n_active: int) -> None:
         """Raise ValueError unless a router over so many experts can choose so many of them."""
-        if not 1 <= n_active <= n_experts:
-            raise ValueError(f"n_active_experts must be in 1 .. {n_experts}, got {n_active}")
+        require("n_active_experts", n_active, f"[1, {n_experts}]", whole=True)
         size, spare = divmod(n_experts, self.n_groups)
         if spare or (self.n_groups > 1 and size < 2):
             raise ValueError(

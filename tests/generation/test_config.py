@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from lib.generation import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import DEFAULT_ORDER, LLAMA_CPP_ORDER, PROCESSORS, History
-from lib.generation.ranges import require
+from lib.settings import require
 from tests.generation.strategies import logits
 
 EOS = 11

@@ -246,10 +246,10 @@ def test_gradients_of_both_forms_agree():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"window": 0}, "window must be a positive integer or None, got 0"),
+        ({"window": 0}, "window must be an integer at least 1, got 0"),
         ({"window": (2, 3)}, "one value for each of 3 layers, got 2"),
         ({"window_sinks": 4}, "window_sinks needs a window"),
-        ({"window": 4, "window_sinks": -1}, "window_sinks must be 0 or above, got -1"),
+        ({"window": 4, "window_sinks": -1}, "window_sinks must be an integer at least 0, got -1"),
         ({"attention_softcap": 0.0}, "attention_softcap must be above 0, got 0.0"),
         ({"attention_softcap": 5.0, "dropout": 0.1}, "attention_softcap with dropout"),
         ({"n_kv_heads": 4}, "n_kv_heads must divide n_heads"),

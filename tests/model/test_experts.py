@@ -247,11 +247,20 @@ def test_initialization_knows_experts():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(n_experts=0), "n_experts must be a whole number from 1, got 0"),
-        (dict(n_experts=4, n_active_experts=5), r"n_active_experts must be in 1 \.\. 4, got 5"),
-        (dict(n_experts=4, d_expert=-3), "d_expert must be a whole number from 1, got -3"),
-        (dict(n_experts=4, n_shared_experts=-1), "n_shared_experts must be a whole number from 0"),
-        (dict(n_experts=4, dense_layers=(7,)), r"dense_layers must be in 0 \.\. 1, got \[7\]"),
+        (dict(n_experts=0), r"n_experts must be an integer in \[1, 100000\], got 0"),
+        (
+            dict(n_experts=4, n_active_experts=5),
+            r"n_active_experts must be an integer in \[1, 4\], got 5",
+        ),
+        (dict(n_experts=4, d_expert=-3), r"d_expert must be an integer in \[1, 1e9\], got -3"),
+        (
+            dict(n_experts=4, n_shared_experts=-1),
+            r"n_shared_experts must be an integer in \[0, 100000\]",
+        ),
+        (
+            dict(n_experts=4, dense_layers=(7,)),
+            r"dense_layers must be an integer in \[0, 1\], got 7",
+        ),
         (dict(n_shared_experts=1), "need n_experts"),
         (dict(n_experts=6, router=RouterConfig(n_groups=4)), "n_groups must divide n_experts"),
         (

@@ -99,7 +99,7 @@ def test_bias_gets_no_gradient_and_changes_no_weight():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(gate="tanh"), "gate must be 'softmax' or 'sigmoid', got 'tanh'"),
+        (dict(gate="tanh"), "gate must be one of softmax, sigmoid, got 'tanh'"),
         (dict(scale=0.0), "scale must be above 0, got 0.0"),
         (dict(capacity_factor=-1.0), "capacity_factor must be above 0"),
         (dict(n_groups=2, n_active_groups=3), r"n_active_groups must be in 1 \.\. n_groups = 2"),

@@ -130,7 +130,7 @@ def test_unsupported_gemma3_is_named(change, message):
         ({"rope_parameters": {"rope_type": "spiral"}}, "rope_type='spiral' is not supported"),
         ({"rope_parameters": {"rope_type": "default", "spin": 1}}, r"settings \['spin'\]"),
         ({"num_key_value_heads": 4}, "n_kv_heads must divide n_heads"),
-        ({"vocab_size": -1}, "vocab_size must be a positive integer, got -1"),
+        ({"vocab_size": -1}, r"vocab_size must be an integer in \[1, 1e9\], got -1"),
     ],
 )
 def test_unsupported_config_is_named(tmp_path, change, message):
