@@ -24,7 +24,7 @@ def test_an_interval_holds_what_it_says(value, interval):
     if inside:
         require("x", value, interval)
     else:
-        with pytest.raises(ValueError, match="x must be .*, got"):
+        with pytest.raises(ValueError, match=r"x must be .*, got"):
             require("x", value, interval)
 
 

@@ -10,6 +10,7 @@ from lib.model.attention import Attention, AttentionSteps, Rotary
 from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
 from lib.model.experts import make_feedforward
+from lib.model.inputs import PaddingMask, as_mask, check_ids, check_length
 from lib.model.masks import causal_mask
 from lib.model.normalization import make_norm
 from lib.model.positions import make_positions, rope_tables
@@ -95,7 +96,7 @@ class LanguageModel(nn.Module):
     def forward(
         self,
         ids: Int[Tensor, "B T"],
-        attention_mask: Bool[Tensor, "B S"] | None = None,
+        attention_mask: PaddingMask | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B T V"]:
         """Logits of the next token after each position; see `hidden` for the arguments."""
@@ -104,14 +105,14 @@ class LanguageModel(nn.Module):
     def hidden(
         self,
         ids: Int[Tensor, "B T"],
-        attention_mask: Bool[Tensor, "B S"] | None = None,
+        attention_mask: PaddingMask | None = None,
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B T C"]:
         """The residual stream after the last layer.
 
-        `attention_mask` is False at padding; with a cache it covers the cached positions too
-        (S = cached + T). Raises ValueError for ids outside the vocabulary and for sequences longer
-        than the context.
+        `attention_mask` is False, or 0, at padding; with a cache it covers the cached positions
+        too (S = cached + T). Raises ValueError for ids outside the vocabulary, for another kind of
+        mask, and for sequences longer than the context.
         """
         x, rotary, mask = self.embed(ids, attention_mask, cache.length if cache else 0)
         for block in self.blocks:
@@ -127,22 +128,24 @@ class LanguageModel(nn.Module):
     def embed(
         self,
         ids: Int[Tensor, "B T"],
-        attention_mask: Bool[Tensor, "B S"] | None = None,
+        attention_mask: PaddingMask | None = None,
         past: int = 0,
     ) -> tuple[Float[Tensor, "B T C"], Rotary | None, Bool[Tensor, "B 1 T S"] | None]:
         """What the first block receives: the embedded ids, the rotary tables and the mask."""
-        self._check(ids, attention_mask, past)
+        check_ids(self.config, ids)
         n_query, n_key = ids.shape[1], past + ids.shape[1]
+        check_length(self.config, n_key)
         if attention_mask is None:
             mask = None  # the kernels are causal by default
             positions = torch.arange(past, n_key, device=ids.device)[None]
         else:
+            attention_mask = as_mask(attention_mask, len(ids), n_key)
             visible = causal_mask(n_query, n_key, ids.device) & attention_mask[:, None, None, :]
             # A padding position sees itself: a row with nothing to see would become NaN.
             itself = torch.eye(n_key, dtype=torch.bool, device=ids.device)[past:]
             mask = visible | itself
             positions = (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, past:]
-        return *self.embed_at(ids, positions), mask
+        return *self._embed_checked(ids, positions), mask
 
     def embed_at(
         self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]
@@ -151,7 +154,12 @@ class LanguageModel(nn.Module):
 
         Raises ValueError for ids outside the vocabulary.
         """
-        self._check_ids(ids)
+        check_ids(self.config, ids)
+        return self._embed_checked(ids, positions)
+
+    def _embed_checked(
+        self, ids: Int[Tensor, "B T"], positions: Int[Tensor, "#B T"]
+    ) -> tuple[Float[Tensor, "B T C"], Rotary | None]:
         x = self.embedding(ids)
         if self.config.scale_embeddings:  # the factor, too, is rounded to the dtype of the weights
             x = x * torch.tensor(math.sqrt(self.config.d_model), dtype=x.dtype)
@@ -188,24 +196,3 @@ class LanguageModel(nn.Module):
             for name, weight in self.named_parameters()
             if embeddings or not name.startswith(outside)
         )
-
-    def _check(self, ids: Tensor, attention_mask: Tensor | None, past: int) -> None:
-        total = past + ids.shape[1]
-        if ids.shape[1] == 0:
-            raise ValueError("ids must hold at least one token, got an empty sequence")
-        if total > self.config.context_length:
-            raise ValueError(
-                f"the context is {self.config.context_length} positions, got {total}; shorten ids"
-            )
-        if attention_mask is not None and attention_mask.shape[1] != total:
-            raise ValueError(
-                f"attention_mask must cover {total} positions, got {attention_mask.shape[1]}"
-            )
-
-    def _check_ids(self, ids: Tensor) -> None:
-        if ids.device.type == "cpu":  # elsewhere the check would wait for the device
-            low, high = int(ids.min()), int(ids.max())
-            if low < 0 or high >= self.config.vocab_size:
-                raise ValueError(
-                    f"ids must be in 0 .. {self.config.vocab_size - 1}, got {low} .. {high}"
-                )
