@@ -20,13 +20,13 @@ import inspect
 import io
 import json
 import math
-import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.files import write_file
 from lib.plot_style import (
     DIVERGING,
     PALETTE,
@@ -212,18 +212,9 @@ def save_figure(fig: "Figure", path: str | Path, *, alt: str, data: Any) -> None
             fig.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
         image = file.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, image)
-    _replace(path.with_suffix(".json"), text.encode())
+    write_file(path, image)
+    write_file(path.with_suffix(".json"), text)
     _close(fig)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _close(fig: "Figure") -> None:

@@ -10,12 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from lib.files import temporary_beside
 
 
 class DownloadError(RuntimeError):
@@ -138,23 +139,22 @@ def _is_cached(target: Path, sha256: str) -> bool:
 @contextmanager
 def _staging_directory(target: Path) -> Iterator[Path]:
     """A temporary directory on the target's file system, removed whatever happens."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    except OSError as error:
-        raise DownloadError(
-            f"cannot write to the cache directory {target.parent} ({error.strerror}). Set the "
-            "environment variable XDG_CACHE_HOME to a directory that you can write to."
-        ) from error
-    try:
-        yield staging
-    except OSError as error:
-        raise DownloadError(
-            f"could not store {target.name} in {target.parent} ({error.strerror}). Free some disk "
-            "space, or set XDG_CACHE_HOME to a directory with room."
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staging = stack.enter_context(temporary_beside(target, folder=True))
+        except OSError as error:
+            raise DownloadError(
+                f"cannot write to the cache directory {target.parent} ({error.strerror}). Set the "
+                "environment variable XDG_CACHE_HOME to a directory that you can write to."
+            ) from error
+        try:
+            yield staging
+        except OSError as error:
+            raise DownloadError(
+                f"could not store {target.name} in {target.parent} ({error.strerror}). Free some "
+                "disk space, or set XDG_CACHE_HOME to a directory with room."
+            ) from error
 
 
 def _pip_download(requirement: str, directory: Path) -> Path:

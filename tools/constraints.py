@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 
-from tools.course import ROOT, write_atomically
+from lib.files import write_file
+from tools.course import ROOT
 
 HEADER = """\
 # The versions that `make` installs, for Python 3.10 to 3.13 on Linux and macOS.
@@ -27,7 +28,7 @@ def main() -> int:
         return result.returncode
     pins = [line for line in result.stdout.splitlines() if line and not CUDA.match(line)]
     pins = [p.replace(f" and ({EVERYWHERE})", "").replace(f" ; {EVERYWHERE}", "") for p in pins]
-    write_atomically(ROOT / "constraints.txt", HEADER + "\n".join(pins) + "\n")
+    write_file(ROOT / "constraints.txt", HEADER + "\n".join(pins) + "\n")
     print(f"constraints.txt: {len(pins)} pins")
     return 0
 

@@ -1,9 +1,7 @@
-"""Settings and file handling that the tools share."""
+"""Settings and text handling that the tools share."""
 
-import os
 import re
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,20 +34,6 @@ def read_settings(root: Path = ROOT) -> Settings:
         )
     project = pyproject["project"]
     return Settings(project["name"], project["version"], repository)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes the whole file or nothing: a temporary file beside it, then renamed."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def replace_between(text: str, marker: str, content: str) -> str:

@@ -23,8 +23,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lib.files import write_file
 from tools.bench.measure import machine
-from tools.course import ROOT, write_atomically
+from tools.course import ROOT
 
 RESULT = ROOT / "figures" / "setup.json"
 PIP_SETTINGS = (Path.home() / ".config" / "pip" / "pip.conf", Path.home() / ".pip" / "pip.conf")
@@ -181,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
             "commands": [asdict(one) for one in measured],
             "disk_bytes": disk,
         }
-        write_atomically(RESULT, json.dumps(result, indent=1) + "\n")
+        write_file(RESULT, json.dumps(result, indent=1) + "\n")
     return 0
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import jupytext
 from IPython.core.inputtransformer2 import TransformerManager
 
+from lib.files import write_file
 from tests.library import modules, tree
 from tests.test_floors import FLOORS, room
-from tools.course import ROOT, write_atomically
+from tools.course import ROOT
 from tools.links import COURSE
 from tools.notebooks import names, text_path
 
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{MAP}:", "in step" if same else "out of step; run `make readme`")
         return int(not same)
     if not same:
-        write_atomically(path, new)
+        write_file(path, new)
         print(f"{MAP}: written")
     return 0
 

@@ -27,7 +27,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools.course import ROOT, Settings, read_settings, write_atomically
+from lib.files import write_file
+from tools.course import ROOT, Settings, read_settings
 from tools.links import (
     GENERATED,
     NAVIGATION,
@@ -225,8 +226,8 @@ def build(name: str, *, measure: bool = False, timeout: int = 300, root: Path = 
 def write(name: str, notebook: NotebookNode, root: Path = ROOT) -> None:
     """Puts a notebook and its text in place."""
     nbformat.validate(notebook)
-    write_atomically(text_path(name, root), to_text(notebook, root))
-    write_atomically(notebook_path(name, root), nbformat.writes(notebook, version=4) + "\n")
+    write_file(text_path(name, root), to_text(notebook, root))
+    write_file(notebook_path(name, root), nbformat.writes(notebook, version=4) + "\n")
 
 
 def problems(name: str, root: Path = ROOT) -> list[str]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import jupytext
 
+from lib.files import write_file
 from tools import links
-from tools.course import ROOT, read_settings, replace_between, write_atomically
+from tools.course import ROOT, read_settings, replace_between
 from tools.links import RUN_LINE
 from tools.notebooks import names, notebook_path, text_path
 
@@ -230,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("README.md:", "in step" if new == text else "out of step; run `make readme`")
         return int(new != text)
     if new != text:
-        write_atomically(path, new)
+        write_file(path, new)
         print("README.md: written")
     return 0
 

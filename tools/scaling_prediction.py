@@ -6,12 +6,12 @@ committed and unchanged. So the history of the repository shows which came first
 """
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 
+from lib.files import write_file
 from lib.model.parameters import non_embedding_parameters, parameters_by_part
 from lib.scaling import laws
 from lib.training.experiments import Row, read_table, run_grid
@@ -89,12 +89,8 @@ def predict(rows: list[Row], keys: list[str] | None = None) -> dict:
 def largest_experiment(table: Path, workers: int) -> None:
     """Predict, see that the prediction is committed, train."""
     if not PREDICTION.exists():
-        scratch = PREDICTION.with_suffix(f".{os.getpid()}")
-        scratch.write_text(
-            json.dumps(predict(read_table(SIZES), [run.key for run in size_grid()]), indent=1)
-            + "\n"
-        )
-        scratch.replace(PREDICTION)
+        prediction = predict(read_table(SIZES), [run.key for run in size_grid()])
+        write_file(PREDICTION, json.dumps(prediction, indent=1) + "\n")
         print(f"predicted: {PREDICTION.name}")
     if not committed(PREDICTION):
         raise SystemExit(

@@ -5,7 +5,6 @@ called "human". The table is made by `python -m tools.experiments decoding`.
 """
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lib import corpora
+from lib.files import atomic_write
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import generate
 from lib.generation.measures import distinct_n, repetition, surprise
@@ -86,16 +86,11 @@ FIELDS = ("decoder", "prompt", "surprise", "repetition", "different", "by_token"
 
 def run_comparison(table: Path, model: LanguageModel, tokenizer: BPETokenizer) -> None:
     """Write the table; it appears when it is complete."""
-    scratch = table.with_suffix(f".{os.getpid()}")
-    try:
-        with scratch.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            texts = passages(tokenizer)
-            for name, new in continuations(model, texts):
-                print(name, flush=True)
-                for place, row in enumerate(measure(model, texts[:, :PROMPT], new)):
-                    writer.writerow({"decoder": name, "prompt": place, **row})
-        scratch.replace(table)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with atomic_write(table) as path, path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        texts = passages(tokenizer)
+        for name, new in continuations(model, texts):
+            print(name, flush=True)
+            for place, row in enumerate(measure(model, texts[:, :PROMPT], new)):
+                writer.writerow({"decoder": name, "prompt": place, **row})

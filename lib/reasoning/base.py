@@ -3,7 +3,6 @@
 python -m lib.reasoning.base          # makes the file again: some two minutes on one core
 """
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from lib.files import atomic_write
 from lib.model import LanguageModel, ModelConfig
 from lib.reasoning.corpus import Web, web_document
 from lib.reasoning.sft import Example, SFTConfig, sft
@@ -82,9 +82,8 @@ def save_model(model: LanguageModel, path: str | Path) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: w for name, w in model.state_dict().items() if name != "head.weight"}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(weights, scratch)
-    scratch.replace(path)
+    with atomic_write(path) as unfinished:
+        save_file(weights, unfinished)
 
 
 if __name__ == "__main__":

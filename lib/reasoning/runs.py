@@ -9,12 +9,12 @@ in the table already is not done again; models that others start from are kept i
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from lib.files import write_file
 from lib.model import LanguageModel
 from lib.reasoning import lifecycle as cycle
 from lib.reasoning.base import NO_SIGNAL_STEPS, STEPS, load_base, pretrain, save_model
@@ -138,10 +138,7 @@ class Runs:
         path = self.samples
         old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         kept = [s for s in old if (s["stage"], s["seed"]) != (stage, seed)]
-        text = json.dumps([*kept, *new], ensure_ascii=False, indent=0) + "\n"
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
+        write_file(path, json.dumps([*kept, *new], ensure_ascii=False, indent=0) + "\n")
 
 
 def counts(kept: Kept) -> dict[str, int]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lib.files import write_file
+
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)  # types of pieces
 MODEL_TYPES = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 
@@ -119,13 +121,7 @@ def write(model: SentencePieceModel, path: str | os.PathLike) -> None:
     normalizer += _field(4, int(model.remove_extra_whitespaces))
     data += _field(2, b"".join(_field(number, value) for number, value in trainer))
     data += _field(3, normalizer)
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_file(path, data)
 
 
 def _field(number: int, value: int | float | bytes) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lib.files import write_file
 from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS
 
 Json = dict[str, Any]
@@ -196,12 +197,7 @@ def write(tokenizer: Any, path: str | os.PathLike) -> None:
 
 
 def _write_json(file: Path, content: Json) -> None:
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_file(file, json.dumps(content, ensure_ascii=False))
 
 
 def to_json(tokenizer: Any) -> Json:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import SupportsIndex
 
+from lib.files import write_file
 from lib.tokenization.bpe_merging import WordCache
 from lib.tokenization.bpe_training import Pair
 from lib.tokenization.pretokenization import bert_words, check_text, count_words
@@ -141,13 +142,7 @@ class WordPieceTokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a BERT vocab.txt."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            unfinished.write_text("".join(f"{t}\n" for t in self.tokens), encoding="utf-8")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_file(path, "".join(f"{t}\n" for t in self.tokens))
 
 
 def split_letters(word: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from lib.corpora import english
+from lib.files import write_file
 from lib.model import LanguageModel, ModelConfig
 from lib.tokenization import BPETokenizer
 from lib.training.batches import split
@@ -127,7 +128,7 @@ def _report(history: list[dict], path: str | None) -> None:
     last = history[-1]
     print(f"step {last['step']}: loss {last['loss']:.4f}, validation {last['validation_loss']:.4f}")
     if path:
-        Path(path).write_text(json.dumps(history))
+        write_file(path, json.dumps(history))
 
 
 if __name__ == "__main__":

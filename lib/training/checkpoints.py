@@ -7,7 +7,6 @@ complete, whenever the process was killed. No file can run code when it is read 
 """
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_state_dict,
 )
 
+from lib.files import atomic_write
 from lib.training.distributed import Processes
 
 PREFIX = "step-"
@@ -50,11 +50,6 @@ def save_checkpoint(
     generators = processes.gather(random_state(processes.device))
     if processes.first:
         target = folder / f"{PREFIX}{progress.step:08d}"
-        scratch = folder / f".{target.name}.{os.getpid()}"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        save_file(_without_twins(weights), scratch / "model.safetensors")
-        save_file(_flat(optimizer_state["state"]), scratch / "optimizer.safetensors")
         state = {
             "step": progress.step,
             "settings": settings,
@@ -62,12 +57,11 @@ def save_checkpoint(
             "random": generators,
             "history": progress.history,
         }
-        (scratch / "state.json").write_text(json.dumps(state))
-        for path in [*scratch.iterdir(), scratch]:
-            _flush(path)
-        shutil.rmtree(target, ignore_errors=True)
-        scratch.rename(target)
-        _flush(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target, folder=True) as unfinished:
+            save_file(_without_twins(weights), unfinished / "model.safetensors")
+            save_file(_flat(optimizer_state["state"]), unfinished / "optimizer.safetensors")
+            (unfinished / "state.json").write_text(json.dumps(state))
         for old in checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
     processes.wait()
@@ -177,12 +171,3 @@ def _check_settings(path: Path, saved: dict, now: dict) -> None:
             f"checkpoint {path.name} belongs to another run: {names}. "
             "Use the same settings or another folder"
         )
-
-
-def _flush(path: Path) -> None:
-    """Have the disk hold what was written, so that a power cut does not undo it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,6 @@ import hashlib
 import itertools
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import torch
 
 from lib.corpora import english
+from lib.files import atomic_write
 from lib.model import LanguageModel, ModelConfig
 from lib.training.batches import Tokens, split
 from lib.training.config import TrainingConfig
@@ -140,12 +140,10 @@ def read_table(table: str | Path) -> list[Row]:
 def write_table(rows: list[Row], table: Path) -> None:
     """Write rows as CSV, whole or not at all."""
     table.parent.mkdir(parents=True, exist_ok=True)
-    scratch = table.with_name(f".{table.name}.{os.getpid()}")
-    with scratch.open("w", newline="") as file:
+    with atomic_write(table) as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    scratch.replace(table)
 
 
 def _by_run(rows: list[Row]) -> Iterable[tuple[str, Iterable[Row]]]:

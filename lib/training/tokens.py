@@ -1,12 +1,12 @@
 """Tokens on disk: a text of any length becomes one array, read from the disk as it is needed."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from lib.files import atomic_write
 from lib.tokenization import BPETokenizer
 
 PART = 1 << 20  # characters encoded at a time
@@ -49,12 +49,8 @@ def _encoded(path: Path, tokenizer: BPETokenizer) -> Path:
         return target
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     parts = [np.array(tokenizer.encode(part), dtype=dtype) for part in _parts(path)]
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.npy")
-    try:
-        np.save(scratch, np.concatenate(parts))
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with atomic_write(target) as unfinished:
+        np.save(unfinished, np.concatenate(parts))
     return target
 
 

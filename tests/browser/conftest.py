@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from lib.files import write_file
 from tools.bench.measure import machine
 from tools.browser import find_browser
-from tools.course import ROOT, write_atomically
+from tools.course import ROOT
 
 if "COURSE_BROWSER" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
@@ -73,7 +74,7 @@ def record():
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     (SCREENSHOTS / "latency.json").write_text(text)
     if os.environ.get("COURSE_RECORD"):
-        write_atomically(ROOT / "figures" / "browser.json", text)
+        write_file(ROOT / "figures" / "browser.json", text)
 
 
 @pytest.fixture(scope="session")

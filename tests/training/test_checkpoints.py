@@ -115,7 +115,7 @@ def test_an_unfinished_checkpoint_is_not_seen(new_model, tokens, tmp_path, monke
     monkeypatch.setattr("lib.training.checkpoints.save_file", fail)
     with pytest.raises(OSError, match="no space"):
         train(new_model(), tokens[0], CONFIG, folder=tmp_path)
-    assert list(tmp_path.iterdir())  # something was begun
+    assert list(tmp_path.iterdir()) == []  # what was begun is gone
     assert checkpoints(tmp_path) == []
 
 

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import tools.bench
+from lib.files import write_file
 from tools import readme
 from tools.bench.measure import Row, machine
-from tools.course import ROOT, write_atomically
+from tools.course import ROOT
 
 RESULTS = ROOT / "figures" / "bench.json"
 
@@ -52,7 +53,7 @@ def keep(results: dict[str, list[Row]], path: Path = RESULTS) -> None:
         kept[name] = {"machine": machine(), "rows": [{**asdict(r), "met": r.met} for r in rows]}
     path.parent.mkdir(exist_ok=True)
     kept = {name: kept[name] for name in sorted(kept)}
-    write_atomically(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    write_file(path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 
+from lib.files import write_file
 from tools.book import BUILD, HTML, SOURCE, WIDGETS
 from tools.book.checking import problems
 from tools.book.frames import count, export, script
 from tools.book.sources import write_sources
 from tools.book.widgets import WIDGETS as MOVABLE
 from tools.book.widgets import BookWidget
-from tools.course import ROOT, write_atomically
+from tools.course import ROOT
 from tools.notebooks import notebook_path
 
 
@@ -26,8 +27,8 @@ def compute(widget: BookWidget, keep: bool) -> str:
     begin = time.perf_counter()
     data = export(widget.make(), widget.axes)
     WIDGETS.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, script(widget.name, data))
-    write_atomically(stamp, now)
+    write_file(file, script(widget.name, data))
+    write_file(stamp, now)
     return (
         f"{widget.name}: {count(widget.axes):,} settings, {len(data['pictures']):,} pictures, "
         f"{file.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - begin:.0f} s"
