@@ -78,13 +78,14 @@ def fused_attention(
     mask: Mask | None = None,
     dropout: float = 0.0,
     sinks: Float[Tensor, "H"] | None = None,
+    scale: float | None = None,
 ) -> Float[Tensor, "B H T D"]:
     """The same result by torch's fused kernel, which never stores the (T, S) weights."""
     n_query, n_key = query.shape[-2], key.shape[-2]
     if n_query == 1 and mask is None and sinks is None:
         # One new token sees every key: its query heads can share a key head as if they were rows.
         grouped = query.unflatten(1, (key.shape[1], -1)).squeeze(3)  # B K G D
-        output = F.scaled_dot_product_attention(grouped, key, value, dropout_p=dropout)
+        output = F.scaled_dot_product_attention(grouped, key, value, dropout_p=dropout, scale=scale)
         return output.flatten(1, 2).unsqueeze(2)
     if mask is None and (n_query != n_key or sinks is not None):
         mask = causal_mask(n_query, n_key, query.device)
@@ -99,6 +100,7 @@ def fused_attention(
         attn_mask=mask,
         dropout_p=dropout,
         is_causal=mask is None,
+        scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
 
@@ -116,7 +118,7 @@ class Attention(nn.Module):
         self.heads = (config.n_heads, config.n_kv_heads, config.n_kv_heads)  # H, K, K
         # W_q, W_k and W_v as one matrix: one large product is quicker than three small ones.
         self.query_key_value = nn.Linear(width, sum(self.heads) * d_head, bias)
-        self.output = nn.Linear(config.n_heads * d_head, width, bias)
+        self.output = nn.Linear(config.n_heads * d_head, width, config.attention_output_bias)
         self.norm_all_heads, self.query_norm, self.key_norm = config.qk_norm_all_heads, None, None
         if config.qk_norm:
             n_query, n_key, _ = self.heads if self.norm_all_heads else (1, 1, 1)
@@ -125,7 +127,9 @@ class Attention(nn.Module):
         self.window, self.n_sinks = config.layer_window(layer), config.window_sinks
         second = config.window_rope_base is not None and self.window is not None
         self.rotary = slice(2, 4) if second else slice(0, 2)
-        self.alibi, self.softcap = config.positions == "alibi", config.attention_softcap
+        self.rotates = layer not in config.nope_layers
+        self.alibi = config.positions == "alibi"
+        self.softcap, self.scale = config.attention_softcap, config.attention_scale
         self.sinks = nn.Parameter(torch.zeros(config.n_heads)) if config.learned_sinks else None
 
     def project(
@@ -143,7 +147,7 @@ class Attention(nn.Module):
             query, key, value = heads.split(self.heads, dim=1)
             heads = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
         query_key, value = heads.split((n_heads + n_kv_heads, n_kv_heads), dim=1)
-        if rotary is not None:
+        if rotary is not None and self.rotates:
             query_key = apply_rope(query_key, *rotary[self.rotary])
         query, key = query_key.split((n_heads, n_kv_heads), dim=1)
         return query, key, value
@@ -162,9 +166,10 @@ class Attention(nn.Module):
             mask = self.layer_mask(x.shape[1], mask, cache)
         if self.softcap is None:
             dropout = self.dropout if self.training else 0.0
-            heads = fused_attention(query, key, value, mask, dropout, self.sinks)
+            heads = fused_attention(query, key, value, mask, dropout, self.sinks, self.scale)
         else:  # torch has no fused kernel for it
-            heads = attention_steps(query, key, value, mask, self.softcap, self.sinks).head_output
+            settings = (self.softcap, self.sinks, self.scale)
+            heads = attention_steps(query, key, value, mask, *settings).head_output
         return self.output(heads.transpose(1, 2).flatten(2))
 
     def layer_mask(
@@ -200,4 +205,5 @@ class Attention(nn.Module):
         """What `forward` computes, with every intermediate kept."""
         if self.window is not None or self.alibi:
             mask = self.layer_mask(x.shape[1], mask)
-        return attention_steps(*self.project(x, rotary), mask, self.softcap, self.sinks)
+        settings = (self.softcap, self.sinks, self.scale)
+        return attention_steps(*self.project(x, rotary), mask, *settings)

@@ -4,9 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from lib.model.rope_scaling import RopeScaling, Scaling
+from lib.model import presets
+from lib.model.rope_scaling import Scaling
 from lib.model.routing import RouterConfig
-from lib.settings import require, require_all
+from lib.settings import require, require_all, shortened
 
 Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm", "batchnorm", "dynamic_tanh"]
@@ -25,9 +26,12 @@ class ModelConfig:
     is how many positions a query sees, itself among them: one number for all layers, or one for
     each (None: all positions); `window_sinks` first tokens stay visible. `learned_sinks` gives each
     head a logit that takes attention and returns nothing; `attention_softcap` bounds the scores.
-    `learned_positions` adds a learned vector for each position beside what `positions` does.
+    `attention_scale` replaces 1 / sqrt(d_head); `attention_output_bias` is `attention_bias` unless
+    given. `learned_positions` adds a learned vector for each position beside what `positions` does.
+    Rotary positions turn the first `d_rotary` features of a head (None: all), but in `nope_layers`.
     `norm_placement` says where each sublayer is normalized: its input (pre), the sum (post), input
-    and output (sandwich), or output. `norm_unit_offset` and `norm_cast` are those of RMSNorm.
+    and output (sandwich), or output. With `parallel_residual` attention and feed-forward read the
+    same stream. `norm_unit_offset` and `norm_cast` are those of RMSNorm.
     `qk_norm` normalizes each head's queries and keys, with `qk_norm_all_heads` all heads at once.
     `window_rope_base` replaces `rope_base` in layers with a window, `scale_embeddings` multiplies
     embeddings by sqrt(d_model); they start with `embedding_std`.
@@ -50,14 +54,18 @@ class ModelConfig:
     rope_base: float = 10_000.0
     rope_scaling: Scaling | None = None
     window_rope_base: float | None = None
+    d_rotary: int | None = None
+    nope_layers: tuple[int, ...] = ()
     norm: Norm = "rmsnorm"
     norm_eps: float = 1e-5
     norm_placement: NormPlacement = "pre"
+    parallel_residual: bool = False
     norm_unit_offset: bool = False
     norm_cast: NormCast = "before scale"
     activation: Activation = "silu"
     gated: bool = True
     attention_bias: bool = False
+    attention_output_bias: bool | None = None
     feedforward_bias: bool = False
     qk_norm: bool = False
     qk_norm_all_heads: bool = False
@@ -65,6 +73,7 @@ class ModelConfig:
     window_sinks: int = 0
     learned_sinks: bool = False
     attention_softcap: float | None = None
+    attention_scale: float | None = None
     tie_embeddings: bool = False
     scale_embeddings: bool = False
     embedding_std: float = 0.02
@@ -78,7 +87,7 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self):
-        require_all(self, RANGES, skip=("window", "dense_layers"))
+        require_all(self, RANGES, skip=("window", "dense_layers", "nope_layers"))
         if self.n_kv_heads is None:
             object.__setattr__(self, "n_kv_heads", self.n_heads)
         if self.d_head is None:
@@ -93,11 +102,43 @@ class ModelConfig:
                 f"n_kv_heads must divide n_heads, got n_heads={self.n_heads}, "
                 f"n_kv_heads={self.n_kv_heads}"
             )
-        if self.positions == "rope" and self.d_head % 2:
-            raise ValueError(f"d_head must be even for rotary positions, got {self.d_head}")
+        if self.attention_output_bias is None:
+            object.__setattr__(self, "attention_output_bias", self.attention_bias)
+        self._check_positions()
         self._check_attention()
         self._check_norm()
         self._check_experts()
+
+    def _check_positions(self) -> None:
+        rotary = self.positions == "rope"
+        if rotary and self.d_head % 2:
+            raise ValueError(f"d_head must be even for rotary positions, got {self.d_head}")
+        if self.d_rotary is not None:
+            require("d_rotary", self.d_rotary, f"[2, {self.d_head}]", whole=True)
+            if not rotary or self.d_rotary % 2:
+                raise ValueError(
+                    f"d_rotary must be even, for positions='rope', got {self.d_rotary} for "
+                    f"{self.positions!r}"
+                )
+        self._check_layers("nope_layers")
+        if self.nope_layers and not rotary:
+            raise ValueError(f"nope_layers are for positions='rope', got {self.positions!r}")
+        if not isinstance(self.rope_scaling, Scaling | None):
+            raise ValueError(
+                "rope_scaling must be one of lib.model.rope_scaling, got "
+                f"{shortened(self.rope_scaling)}"
+            )
+        if self.window_rope_base is not None and self.window is None:
+            raise ValueError("window_rope_base needs a window: it is for the layers that have one")
+
+    def _check_layers(self, name: str) -> None:
+        """A tuple of numbers of layers."""
+        layers = getattr(self, name)
+        if not isinstance(layers, (tuple, list)):
+            raise ValueError(f"{name} must be a tuple of layers, got {shortened(layers)}")
+        for layer in layers:
+            require(name, layer, f"[0, {self.n_layers - 1}]", whole=True)
+        object.__setattr__(self, name, tuple(layers))
 
     def _check_attention(self) -> None:
         if isinstance(self.window, (tuple, list)):
@@ -110,24 +151,15 @@ class ModelConfig:
         for window in self.window if isinstance(self.window, tuple) else (self.window,):
             if window is not None:
                 require("window", window, RANGES["window"], whole=True)
-        if not isinstance(self.rope_scaling, Scaling | None):
-            raise ValueError(
-                f"rope_scaling must be a scaling of lib.model.rope_scaling, "
-                f"got {self.rope_scaling!r}"
-            )
         if self.window_sinks and self.window is None:
             raise ValueError("window_sinks needs a window: without one every token stays visible")
-        if self.window_rope_base is not None and self.window is None:
-            raise ValueError("window_rope_base needs a window: it is for the layers that have one")
         if self.attention_softcap is not None and self.dropout:
             raise ValueError("attention_softcap with dropout is not supported")
 
     def _check_experts(self) -> None:
         if not isinstance(self.router, RouterConfig):
             raise ValueError(f"router must be a RouterConfig, got {self.router!r}")
-        if not isinstance(self.dense_layers, (tuple, list)):
-            raise ValueError(f"dense_layers must be a tuple, got {self.dense_layers!r}")
-        object.__setattr__(self, "dense_layers", tuple(self.dense_layers))
+        self._check_layers("dense_layers")
         if self.n_experts is None:
             if self.d_expert is not None or self.dense_layers or self.n_shared_experts:
                 raise ValueError("d_expert, n_shared_experts and dense_layers need n_experts")
@@ -135,14 +167,16 @@ class ModelConfig:
         if self.d_expert is None:
             object.__setattr__(self, "d_expert", self.d_ff)
         self.router.check(self.n_experts, self.n_active_experts)
-        for layer in self.dense_layers:
-            require("dense_layers", layer, f"[0, {self.n_layers - 1}]", whole=True)
 
     def has_experts(self, layer: int) -> bool:
         """Whether this layer's feed-forward part is made of experts."""
         return self.n_experts is not None and layer not in self.dense_layers
 
     def _check_norm(self) -> None:
+        if self.parallel_residual and self.norm_placement != "pre":
+            raise ValueError(
+                f"parallel_residual needs norm_placement='pre', got {self.norm_placement!r}"
+            )
         if self.norm_unit_offset and (self.norm, self.norm_cast) != ("rmsnorm", "after scale"):
             raise ValueError(
                 "norm_unit_offset needs norm='rmsnorm' and norm_cast='after scale', "
@@ -162,8 +196,11 @@ class ModelConfig:
         """
         require("n_layers", n_layers, f"[1, {self.n_layers}]", whole=True)
         window = self.window[:n_layers] if isinstance(self.window, tuple) else self.window
-        dense = tuple(layer for layer in self.dense_layers if layer < n_layers)
-        return self.replace(n_layers=n_layers, window=window, dense_layers=dense)
+        dense, nope = (
+            tuple(layer for layer in layers if layer < n_layers)
+            for layers in (self.dense_layers, self.nope_layers)
+        )
+        return self.replace(n_layers=n_layers, window=window, dense_layers=dense, nope_layers=nope)
 
     def replace(self, **changes) -> "ModelConfig":
         """A copy with some fields changed. Changing `n_heads` keeps `d_head` unless it is given."""
@@ -172,79 +209,22 @@ class ModelConfig:
     @classmethod
     def gpt2(cls, **changes) -> "ModelConfig":
         """GPT-2 small, 124,439,808 parameters (Radford et al., 2019)."""
-        base = dict(
-            vocab_size=50257,
-            context_length=1024,
-            d_model=768,
-            n_layers=12,
-            n_heads=12,
-            d_ff=3072,
-            positions="learned",
-            norm="layernorm",
-            activation="gelu_tanh",
-            gated=False,
-            attention_bias=True,
-            feedforward_bias=True,
-            tie_embeddings=True,
-        )
-        return cls(**(base | changes))
+        return cls(**(presets.GPT2 | changes))
 
     @classmethod
     def llama3_8b(cls, **changes) -> "ModelConfig":
         """Llama 3 8B, 8,030,261,248 parameters (Grattafiori et al., 2024)."""
-        base = dict(
-            vocab_size=128_256,
-            context_length=8192,
-            d_model=4096,
-            n_layers=32,
-            n_heads=32,
-            n_kv_heads=8,
-            d_ff=14_336,
-            rope_base=500_000.0,
-        )
-        return cls(**(base | changes))
-
-    @classmethod
-    def llama3_1_8b(cls, **changes) -> "ModelConfig":
-        """Llama 3.1 8B: Llama 3 8B with rotary scaling and a context of 131,072."""
-        return cls.llama3_8b(
-            **({"context_length": 131_072, "rope_scaling": RopeScaling()} | changes)
-        )
+        return cls(**(presets.LLAMA3_8B | changes))
 
     @classmethod
     def qwen3_0_6b(cls, **changes) -> "ModelConfig":
         """Qwen3 0.6B, 596,049,920 parameters (Yang et al., 2025). Its d_head is not d_model/H."""
-        base = dict(
-            vocab_size=151_936,
-            context_length=40_960,
-            d_model=1024,
-            n_layers=28,
-            n_heads=16,
-            n_kv_heads=8,
-            d_head=128,
-            d_ff=3072,
-            rope_base=1_000_000.0,
-            norm_eps=1e-6,
-            qk_norm=True,
-            tie_embeddings=True,
-        )
-        return cls(**(base | changes))
+        return cls(**(presets.QWEN3_0_6B | changes))
 
     @classmethod
     def smollm2_135m(cls, **changes) -> "ModelConfig":
         """SmolLM2 135M, 134,515,008 parameters (Ben Allal et al., 2025)."""
-        base = dict(
-            vocab_size=49_152,
-            context_length=8192,
-            d_model=576,
-            n_layers=30,
-            n_heads=9,
-            n_kv_heads=3,
-            d_ff=1536,
-            rope_base=100_000.0,
-            tie_embeddings=True,
-        )
-        return cls(**(base | changes))
+        return cls(**(presets.SMOLLM2_135M | changes))
 
 
 # Sizes far above those of any model are refused, since loops over them would take hours.
@@ -263,6 +243,7 @@ RANGES = {
     "window": "[1, inf)",
     "window_sinks": "[0, inf)",
     "attention_softcap": "(0, inf)",
+    "attention_scale": "(0, inf)",
     "embedding_std": "(0, inf)",
     "initial_std": "(0, inf)",
     "dropout": "[0, 1)",

@@ -70,14 +70,15 @@ def rope_tables(
 
     With `config.window_rope_base` a second pair follows, for layers with a window (Gemma 3).
     """
-    frequencies = rope_frequencies(config.d_head, config.rope_base)
+    width = config.d_rotary or config.d_head
+    frequencies = rope_frequencies(width, config.rope_base)
     factor = 1.0
     if config.rope_scaling is not None:
         frequencies, factor = config.rope_scaling.scale(frequencies, config.rope_base)
     tables = _rope_table(frequencies, factor, positions)
     if config.window_rope_base is None:
         return tables
-    near = rope_frequencies(config.d_head, config.window_rope_base)
+    near = rope_frequencies(width, config.window_rope_base)
     return *tables, *_rope_table(near, 1.0, positions)
 
 
@@ -96,11 +97,13 @@ def apply_rope(
 ) -> Float[Tensor, "B H T D"]:
     """Rotate each pair (x_i, x_{i + D/2}) of features by its angle.
 
+    Tables of R < D / 2 angles turn the pairs (x_i, x_{i + R}) and leave the features after them.
     This is the pairing of Hugging Face checkpoints; the paper and GGUF files pair (x_2i, x_2i+1).
     Source: Su et al. (2021), equation 34.
     """
-    first, second = x.float().chunk(2, dim=-1)
-    rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    half = cos.shape[-1]
+    first, second, still = x.float().tensor_split((half, 2 * half), dim=-1)
+    rotated = torch.cat([first * cos - second * sin, second * cos + first * sin, still], dim=-1)
     return rotated.to(x.dtype)
 
 

@@ -20,7 +20,8 @@ class Block(nn.Module):
     """One layer: attention, then feed-forward, each with a way around it for the residual stream.
 
     What a sublayer f makes of x, by `config.norm_placement`: x + f(norm(x)) (pre), norm(x + f(x))
-    (post), x + norm(f(norm(x))) (sandwich), x + norm(f(x)) (output).
+    (post), x + norm(f(norm(x))) (sandwich), x + norm(f(x)) (output). A parallel block writes
+    attention(norm(x)) and feedforward(norm(x)) at once (GPT-J; Black et al., 2022, GPT-NeoX-20B).
     Source: post, Vaswani et al. (2017), section 3.1; pre, Radford et al. (2019), section 2.3;
     sandwich, Gemma 3 (2025); output, OLMo 2 (2025), section 3.
     """
@@ -36,6 +37,7 @@ class Block(nn.Module):
         self.feedforward = make_feedforward(config, layer)
         self.feedforward_output_norm = make_norm(config) if self.after else None
         self.dropout = nn.Dropout(config.dropout)
+        self.parallel = config.parallel_residual
 
     def forward(
         self,
@@ -45,6 +47,10 @@ class Block(nn.Module):
         cache: KVCache | None = None,
     ) -> Float[Tensor, "B T C"]:
         written = self.attention(self.attention_norm(x), rotary, mask, cache)
+        if self.parallel:
+            return (
+                x + self.dropout(written) + self.dropout(self.feedforward(self.feedforward_norm(x)))
+            )
         x = self.add(x, written, self.attention_output_norm)
         written = self.feedforward(self.feedforward_norm(x))
         return self.add(x, written, self.feedforward_output_norm)
