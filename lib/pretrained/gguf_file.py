@@ -30,8 +30,8 @@ CONTROL = 3  # the token type of special tokens
 
 
 def load_gguf(
-    path: str | Path, dtype: torch.dtype = torch.float32
-) -> tuple[LanguageModel, BPETokenizer]:
+    path: str | Path, dtype: torch.dtype = torch.float32, *, tokenizer: bool = True
+) -> tuple[LanguageModel, BPETokenizer | None]:
     """The model and tokenizer of one GGUF file, weights dequantized to `dtype`.
 
     Raises ValueError if the file is not GGUF, is cut short, or holds another kind of model.
@@ -48,7 +48,7 @@ def load_gguf(
     metadata = _Metadata(path.name, dict(reader.fields))
     tied = all(tensor.name != "output.weight" for tensor in reader.tensors)
     model = _build(_read_config(metadata, tied), reader.tensors, dtype, path.name)
-    return model, _read_tokenizer(metadata)
+    return model, _read_tokenizer(metadata) if tokenizer else None
 
 
 class _Metadata:

@@ -9,32 +9,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from lib.model import LanguageModel
+from lib.model import LanguageModel, ModelConfig
 from lib.pretrained.settings import read_config
 from lib.pretrained.tensor_names import BUFFERS, our_name
-from lib.pretrained.weights import build_model
+from lib.pretrained.weights import build_model, check_dtype, fitting_tokenizer
+from lib.settings import shortened
 from lib.tokenization import BPETokenizer
+
+CONVERT = """; weights are read from safetensors, since a pickle can run any code. To convert
+pytorch_model.bin where you trust it, run once with transformers installed:
+AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)""".replace("\n", " ")
 
 
 def load_folder(
-    folder: str | Path, dtype: torch.dtype = torch.float32
+    folder: str | Path, dtype: torch.dtype = torch.float32, *, tokenizer: bool = True
 ) -> tuple[LanguageModel, BPETokenizer | None]:
-    """The model and, if the folder has a tokenizer.json, the tokenizer.
+    """The model and, if the folder has one, the tokenizer; the model alone with `tokenizer=False`.
 
     Raises FileNotFoundError and ValueError with the name of what is missing or not supported.
     """
     folder = Path(folder)
+    check_dtype(dtype)
     settings = _read_json(folder / "config.json")
     config = read_config(settings)
-    weights = dict(_read_weights(folder, settings["model_type"], dtype))
-    model = build_model(config, weights, folder.name)
-    return model, _read_tokenizer(folder, settings)
+    found = None
+    if tokenizer and (folder / "tokenizer.json").is_file():
+        found = fitting_tokenizer(lambda: _read_tokenizer(folder, settings), config, folder.name)
+    weights = dict(_read_weights(folder, settings["model_type"], config, dtype))
+    return build_model(config, weights, folder.name), found
 
 
-def _read_weights(folder: Path, kind: str, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def _read_weights(
+    folder: Path, kind: str, config: ModelConfig, dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
     """Every tensor in the folder, under our name and in our layout."""
     for theirs, tensor in _tensors(folder):
         if theirs.endswith(BUFFERS):
@@ -42,34 +52,49 @@ def _read_weights(folder: Path, kind: str, dtype: torch.dtype) -> Iterator[tuple
         name = our_name(theirs, kind)
         if name is None:
             raise ValueError(f"{folder.name} holds a tensor that is not supported: {theirs}")
+        if not tensor.is_floating_point():
+            raise ValueError(f"{folder.name}: {theirs} holds {tensor.dtype}, no weights")
         if kind == "gpt2" and ".c_" in theirs and theirs.endswith("weight"):
             tensor = tensor.T.contiguous()  # GPT-2's Conv1D stores (in, out)
+        if kind == "gpt_neox" and ".query_key_value." in theirs:
+            if len(tensor) != 3 * config.n_heads * config.d_head:
+                raise ValueError(f"{folder.name}: {theirs} has shape {tuple(tensor.shape)}")
+            # Query, key and value of each head stand together: (H, 3, D) rows.
+            heads = tensor.unflatten(0, (config.n_heads, 3, config.d_head))
+            tensor = heads.transpose(0, 1).flatten(0, 2)
         yield name, tensor.to(dtype)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        files = sorted(set(_read_json(index)["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
-    for name in files:
+    for name in _weight_files(folder):
         path = folder / name
-        if Path(name).name != name:
-            raise ValueError(f"{index.name} names a file outside the folder: {name!r}")
         if not path.is_file():
-            raise FileNotFoundError(f"{folder} has no {name}; weights are read from safetensors")
+            pickled = any(folder.glob("pytorch_model*.bin"))
+            raise FileNotFoundError(f"{folder} has no {name}{CONVERT if pickled else ''}")
         try:
             with safe_open(path, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 (not a mapping)
                     yield key, file.get_tensor(key)
-        except SafetensorError as error:
-            raise ValueError(f"{name} is damaged or cut short ({error})") from error
+        except GeneratorExit:
+            raise
+        except Exception as error:  # the parser raises whatever a broken file makes it stumble on
+            raise ValueError(f"{name} is damaged or cut short ({error}); fetch it again") from error
 
 
-def _read_tokenizer(folder: Path, settings: dict) -> BPETokenizer | None:
-    if not (folder / "tokenizer.json").is_file():
-        return None
+def _weight_files(folder: Path) -> list[str]:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return ["model.safetensors"]
+    files = _read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise ValueError(f"{index.name} has no weight_map from tensors to files")
+    for name in set(files.values()):
+        if Path(name).name != name:
+            raise ValueError(f"{index.name} names a file outside the folder: {name!r}")
+    return sorted(set(files.values()))
+
+
+def _read_tokenizer(folder: Path, settings: dict) -> BPETokenizer:
     tokenizer = BPETokenizer.load(folder / "tokenizer.json")
     for name in ("bos", "eos"):
         ids = settings.get(f"{name}_token_id")
@@ -88,6 +113,9 @@ def _read_json(path: Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} has no {path.name}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or too deep
         raise ValueError(f"{path.name} is not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} must hold an object, got {shortened(content)}")
+    return content

@@ -29,6 +29,26 @@ GPT2_NAMES = {
     "h.{}.mlp.c_fc": "blocks.{}.feedforward.up",
     "h.{}.mlp.c_proj": "blocks.{}.feedforward.down",
 }
+GPT_NEO_NAMES = {
+    name: ours for name, ours in GPT2_NAMES.items() if not name.startswith("h.{}.attn")
+} | {
+    "h.{}.attn.attention.q_proj": "blocks.{}.attention.query",
+    "h.{}.attn.attention.k_proj": "blocks.{}.attention.key",
+    "h.{}.attn.attention.v_proj": "blocks.{}.attention.value",
+    "h.{}.attn.attention.out_proj": "blocks.{}.attention.output",
+}
+GPT_NEOX_NAMES = {
+    "gpt_neox.embed_in": "embedding",
+    "gpt_neox.final_layer_norm": "final_norm",
+    "embed_out": "head",
+    "lm_head": "head",
+    "gpt_neox.layers.{}.input_layernorm": "blocks.{}.attention_norm",
+    "gpt_neox.layers.{}.attention.query_key_value": "blocks.{}.attention.query_key_value",
+    "gpt_neox.layers.{}.attention.dense": "blocks.{}.attention.output",
+    "gpt_neox.layers.{}.post_attention_layernorm": "blocks.{}.feedforward_norm",
+    "gpt_neox.layers.{}.mlp.dense_h_to_4h": "blocks.{}.feedforward.up",
+    "gpt_neox.layers.{}.mlp.dense_4h_to_h": "blocks.{}.feedforward.down",
+}
 # What Llama calls the norm after attention stands before its feed-forward layer. In Gemma 3 and
 # OLMo 2 the same name is a norm of what attention has computed.
 GEMMA3_NAMES = LLAMA_NAMES | {
@@ -55,9 +75,13 @@ QWEN3_MOE_NAMES = LLAMA_NAMES | {
 }
 NAMES = {
     "gpt2": GPT2_NAMES,
+    "gpt_neo": GPT_NEO_NAMES,
+    "gpt_neox": GPT_NEOX_NAMES,
     "llama": LLAMA_NAMES,
     "mistral": LLAMA_NAMES,
+    "qwen2": LLAMA_NAMES,
     "qwen3": LLAMA_NAMES,
+    "smollm3": LLAMA_NAMES,
     "gemma3_text": GEMMA3_NAMES,
     "olmo2": OLMO2_NAMES,
     "mixtral": MIXTRAL_NAMES,
@@ -65,6 +89,7 @@ NAMES = {
 }
 # Buffers that old checkpoints carry: masks and tables, not weights.
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+BUFFERS += (".attention.bias", ".attention.masked_bias")
 
 
 def our_name(name: str, kind: str) -> str | None:

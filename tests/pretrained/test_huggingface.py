@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 
@@ -11,10 +12,12 @@ from lib.model.balancing import load_balancing_loss, pool
 from lib.model.experts import recorded_routing
 from lib.pretrained import load_folder, load_pretrained
 from lib.pretrained.huggingface import read_config
+from lib.tokenization import BPETokenizer
 
 KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
 KINDS += ["mistral", "qwen3", "qwen3-windows", "gemma3", "gemma3-full", "olmo2"]
-KINDS += ["mixtral", "qwen3-moe"]
+KINDS += ["mixtral", "qwen3-moe", "qwen2", "qwen2-windows", "gpt-neox", "gpt-neox-serial"]
+KINDS += ["gpt-neo", "smollm3"]
 
 ODD_ROPE = {
     "full_attention": {"rope_theta": 5.0},
@@ -32,7 +35,8 @@ def pair(request, tmp_path_factory):
 
 
 @pytest.mark.parity(
-    "logits of small GPT-2, Llama, Mistral, Qwen3, Gemma 3, OLMo 2, Mixtral, Qwen3-MoE",
+    "logits of small GPT-2, GPT-Neo, Pythia, Llama, Mistral, Qwen2, Qwen3, SmolLM3, Gemma 3, "
+    "OLMo 2, Mixtral, Qwen3-MoE",
     "transformers",
     "1e-5",
 )
@@ -106,7 +110,7 @@ def test_old_spelling_of_gemma3_is_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"query_pre_attn_scalar": 20}, "query_pre_attn_scalar=20 is not supported"),
+        ({"query_pre_attn_scalar": -1}, "query_pre_attn_scalar must be above 0, got -1"),
         ({"final_logit_softcapping": 30.0}, "final_logit_softcapping=30.0 is not supported"),
         ({"layer_types": ["spiral"] * 3}, r"layer_types=\['spiral'\] is not supported"),
         ({"rope_parameters": ODD_ROPE}, "factor"),
@@ -122,7 +126,7 @@ def test_unsupported_gemma3_is_named(change, message):
     [
         (
             {"model_type": "mamba"},
-            "model_type must be one of gpt2, llama, mistral, qwen3, .*, got 'mamba'",
+            "model_type must be one of gpt2, .*, llama, mistral, .*, got 'mamba'",
         ),
         ({"hidden_act": "tanh"}, "activation 'tanh' is not supported"),
         ({"wormholes": 3}, "settings that are not supported: wormholes=3"),
@@ -234,3 +238,151 @@ def test_sparse_steps_of_qwen3_moe_are_read():
     config = read_config(settings)
     assert (config.dense_layers, config.n_experts, config.d_expert) == ((0, 2), 5, 20)
     assert not config.router.normalize
+
+
+HARMLESS = {
+    "_num_labels": 2,
+    "cache_implementation": "hybrid",
+    "keys_to_ignore_at_inference": ["past_key_values"],
+    "unsloth_fixed": True,
+    "unsloth_version": "2025.1",
+    "_attn_implementation_autoset": True,
+    "transformers.js_config": {"dtype": "q4"},
+    "torch_dtype": "bfloat16",
+    "dtype": "bfloat16",
+    "quantization_config": None,
+    "max_window_layers": 28,
+    "pruned_heads": {},
+    "gradient_checkpointing": False,
+    "classifier_dropout": 0.1,
+    "max_sequence_length": 2048,
+}
+
+
+def test_harmless_settings_of_published_files_are_known_by_name():
+    settings = small_model("llama").config.to_dict()
+    assert read_config(settings | HARMLESS) == read_config(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"quantization_config": {"bits": 4}}, "'quantization_config': its weights are quantized"),
+        ({"auto_map": {"AutoModel": "x.Y"}}, "code of its own, which is never run"),
+        ({"hidden_size": "48"}, "d_model must be an integer .* got '48'"),
+        ({"num_hidden_layers": 10**9}, r"n_layers must be an integer in \[1, 10000\]"),
+        ({"num_hidden_layers": 2.0}, r"n_layers must be an integer in \[1, 10000\], got 2.0"),
+        ({"rms_norm_eps": float("nan")}, "norm_eps must be above 0, got nan"),
+        ({"rms_norm_eps": True}, "norm_eps must be above 0, got True"),
+        ({"rope_theta": "10000", "rope_parameters": None}, "rope_theta must be .* got '10000'"),
+        ({"rope_parameters": [1]}, r"rope_parameters must be an object, got \[1\]"),
+        ({"tie_word_embeddings": "false"}, "tie_embeddings must be one of True, False"),
+        ({"hidden_act": ["silu"]}, r"activation \['silu'\] is not supported"),
+        ({"model_type": ["llama"]}, r"model_type must be one of .* got \['llama'\]"),
+    ],
+)
+@pytest.mark.usefixtures("as_a_reader")
+def test_a_wrong_value_in_config_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        read_config(small_model("llama").config.to_dict() | change)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_setting_of_every_kind_is_read_or_named(kind):
+    """No value of any setting, of whatever type, leads to anything but a sentence."""
+    settings = small_model(kind).config.to_dict()
+    for key in settings:
+        for value in ("many", -1, 10**9, 1.5, True, [], [1], ["a"], {}, {"a": 1}, None):
+            with contextlib.suppress(ValueError):
+                read_config(settings | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 9000}, "holds weights of 3 layers, .* says 9000"),
+        ({"vocab_size": 10**9}, r"embedding.weight has shape \(97, 48\), expected \(1000000000"),
+        ({"hidden_size": 48 * 10**6}, r"embedding.weight has shape \(97, 48\), expected \(97, 48"),
+        ({"intermediate_size": 10**8}, r"feedforward.down.weight has shape|feedforward.*expected"),
+    ],
+)
+def test_absurd_sizes_are_held_against_the_file(tmp_path, change, message):
+    save_small_model("llama", tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | change))
+    with pytest.raises(ValueError, match=message):
+        load_folder(tmp_path)
+
+
+def test_absurd_numbers_of_experts_are_held_against_the_file(tmp_path):
+    save_small_model("mixtral", tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"num_local_experts": 90_000}))
+    with pytest.raises(ValueError, match=r"holds weights of 4 experts, .* says 90000"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(tmp_path, value):
+    save_small_model("llama", tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.1.self_attn.q_proj.weight"][3, :2] = value
+    save_file(tensors, path)
+    with pytest.raises(ValueError, match=r"blocks.1.attention.query_key_value.weight holds 2 val"):
+        load_folder(tmp_path)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    save_small_model("llama", tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"model.norm.weight": torch.ones(48, dtype=torch.int8)}, path)
+    with pytest.raises(ValueError, match=r"model.norm.weight holds torch.int8"):
+        load_folder(tmp_path)
+
+
+def test_a_tokenizer_that_cannot_be_read_does_not_lose_the_model(tmp_path):
+    reference = save_small_model("llama", tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "Spiral"}}')
+    with pytest.raises(ValueError, match=r"tokenizer cannot be read: .* tokenizer=False"):
+        load_folder(tmp_path)
+    model, tokenizer = load_pretrained(tmp_path, tokenizer=False)
+    assert tokenizer is None
+    ids = torch.randint(97, (1, 9))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    save_small_model("llama", tmp_path)
+    BPETokenizer.train("a text of words and words", 300).save(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match=r"tokenizer has \d+ ids, .* for 97: they do not belong"):
+        load_folder(tmp_path)
+
+
+def test_a_pickle_is_refused_with_the_way_to_convert_it(tmp_path):
+    save_small_model("llama", tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match=r"from_pretrained\(folder\).save_pretrained"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"", b"\xff" * 100, b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", b"\x02" + bytes(7) + b"[]"],
+)
+def test_a_hostile_header_is_a_sentence(tmp_path, header):
+    save_small_model("llama", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(header)
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged or cut short"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"weight_map": [1]}', '{"weight_map": {"a": 1}}'])
+def test_an_index_of_another_form_is_named(tmp_path, content):
+    save_small_model("llama", tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match=r"model.safetensors.index.json"):
+        load_folder(tmp_path)
