@@ -70,7 +70,7 @@ FIELDS = [
     (make, field.name)
     for make in CONFIGS
     for field in dataclasses.fields(make())
-    if field.name not in ("window", "dense_layers")  # of one number or several
+    if field.name not in ("window", "dense_layers", "nope_layers")  # of one number or several
     and (field.type in (int, float) or {int, float} & set(typing.get_args(field.type)))
 ]
 

@@ -118,7 +118,7 @@ class Attention(nn.Module):
         self.heads = (config.n_heads, config.n_kv_heads, config.n_kv_heads)  # H, K, K
         # W_q, W_k and W_v as one matrix: one large product is quicker than three small ones.
         self.query_key_value = nn.Linear(width, sum(self.heads) * d_head, bias)
-        self.output = nn.Linear(config.n_heads * d_head, width, config.attention_output_bias)
+        self.output = nn.Linear(config.n_heads * d_head, width, config.output_bias)
         self.norm_all_heads, self.query_norm, self.key_norm = config.qk_norm_all_heads, None, None
         if config.qk_norm:
             n_query, n_key, _ = self.heads if self.norm_all_heads else (1, 1, 1)

@@ -102,8 +102,6 @@ class ModelConfig:
                 f"n_kv_heads must divide n_heads, got n_heads={self.n_heads}, "
                 f"n_kv_heads={self.n_kv_heads}"
             )
-        if self.attention_output_bias is None:
-            object.__setattr__(self, "attention_output_bias", self.attention_bias)
         self._check_positions()
         self._check_attention()
         self._check_norm()
@@ -167,6 +165,12 @@ class ModelConfig:
         if self.d_expert is None:
             object.__setattr__(self, "d_expert", self.d_ff)
         self.router.check(self.n_experts, self.n_active_experts)
+
+    @property
+    def output_bias(self) -> bool:
+        """Whether the matrix that attention writes with has a bias."""
+        given = self.attention_output_bias
+        return self.attention_bias if given is None else given
 
     def has_experts(self, layer: int) -> bool:
         """Whether this layer's feed-forward part is made of experts."""

@@ -8,7 +8,7 @@ def attention_parameters(config: ModelConfig) -> int:
     width, d_head = config.d_model, config.d_head
     query, key_value = config.n_heads * d_head, 2 * config.n_kv_heads * d_head
     weights = width * (query + key_value) + query * width
-    biases = (query + key_value) * config.attention_bias + width * config.attention_output_bias
+    biases = (query + key_value) * config.attention_bias + width * config.output_bias
     norms = qk_norm_parameters(config) if config.qk_norm else 0
     return weights + biases + norms + (config.n_heads if config.learned_sinks else 0)
 
