@@ -14,7 +14,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lib.settings import require, shortened
+
 Tokens = np.ndarray | Tensor  # one dimension; an array may be mapped from a file
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,15 @@ class Batches:
     seed: int = 0
 
     def __post_init__(self):
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        if self.windows < 1:
-            raise ValueError(
-                f"{len(self.tokens)} tokens do not fill a sequence of {self.context_length} + 1; "
-                "give more text or a shorter context_length"
-            )
+        require("batch_size", self.batch_size, "[1, inf)", whole=True)
+        require("seed", self.seed, "[0, inf)", whole=True)
+        check_tokens(self.tokens, self.context_length)
 
     @property
     def windows(self) -> int:
         """Sequences in one pass; one fewer than would fit, so that the first cut can be random."""
         whole = (len(self.tokens) - 1) // self.context_length
         return max(min(whole, 1), whole - 1)
-
-    @property
-    def steps_per_pass(self) -> float:
-        """Training steps in one pass over the text."""
-        return self.windows / self.batch_size
 
     def step(self, step: int, share: slice = slice(None)) -> Int[Tensor, "B T_plus_1"]:
         """The sequences of training step `step`, or those of them that `share` selects."""
@@ -86,9 +80,11 @@ def windows_in_order(
 
     Raises ValueError if there is none.
     """
+    check_tokens(tokens, context_length)
+    require("batch_size", batch_size, "[1, inf)", whole=True)
+    if most is not None:
+        require("the number of sequences", most, "[1, inf)", whole=True)
     starts = list(range(0, len(tokens) - context_length, context_length))
-    if not starts:
-        raise ValueError(f"{len(tokens)} tokens do not fill a sequence of {context_length} + 1")
     if most is not None and most < len(starts):
         starts = [starts[i * len(starts) // most] for i in range(most)]
     for i in range(0, len(starts), batch_size):
@@ -100,8 +96,9 @@ def split(tokens: Tokens, validation: float = 0.1, blocks: int = 10) -> tuple[To
 
     A text often changes from its beginning to its end; so both parts see all of it.
     """
-    if not 0 < validation < 1:
-        raise ValueError(f"validation is a share in (0, 1), got {validation}")
+    require("validation (a share of the tokens)", validation, "(0, 1)")
+    require("blocks", blocks, "[1, inf)", whole=True)
+    check_tokens(tokens)
     join = torch.cat if isinstance(tokens, Tensor) else np.concatenate
     edges = [len(tokens) * i // blocks for i in range(blocks + 1)]
     train, held_out = [], []
@@ -110,3 +107,29 @@ def split(tokens: Tokens, validation: float = 0.1, blocks: int = 10) -> tuple[To
         train.append(tokens[begin:middle])
         held_out.append(tokens[middle:end])
     return join(train), join(held_out)
+
+
+def check_tokens(tokens: Tokens, context_length: int | None = None, name: str = "training") -> None:
+    """Raise ValueError unless `tokens` are whole numbers in one dimension that fill a sequence.
+
+    A sequence is `context_length` + 1 tokens, since each but the first is predicted.
+    """
+    if context_length is not None:
+        require("context_length", context_length, "[1, inf)", whole=True)
+    if not isinstance(tokens, (np.ndarray, Tensor)):
+        raise ValueError(
+            f"{name} tokens must be an array or a tensor, got {shortened(tokens)}: encode a text "
+            "with byte_tokens(text) or a tokenizer"
+        )
+    dtype = tokens.dtype
+    whole = dtype.kind in "iu" if isinstance(tokens, np.ndarray) else dtype in WHOLE
+    if tokens.ndim != 1 or not whole:
+        raise ValueError(
+            f"{name} tokens must be whole numbers in one dimension, got {dtype} of shape "
+            f"{tuple(tokens.shape)}"
+        )
+    if context_length is not None and len(tokens) <= context_length:
+        raise ValueError(
+            f"{len(tokens)} {name} tokens do not fill a sequence of {context_length} + 1; give at "
+            f"least {context_length + 1} or a shorter context_length"
+        )

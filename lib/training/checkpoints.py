@@ -7,6 +7,7 @@ complete, whenever the process was killed. No file can run code when it is read 
 """
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
+    get_model_state_dict,
     get_state_dict,
     set_state_dict,
 )
 
 from lib.files import atomic_write
 from lib.training.distributed import Processes
+from lib.training.optimizer import DivergedError
+from lib.training.resuming import check_settings
 
-PREFIX = "step-"
+NAME = re.compile(r"step-(\d{8})")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each weight
+STATE = {"step": int, "settings": dict, "optimizer": list, "random": list, "history": list}
 
 
 @dataclass
@@ -44,12 +50,17 @@ def save_checkpoint(
     processes: Processes,
     keep: int = 2,
 ) -> None:
-    """Write `folder/step-…` and remove all but the `keep` newest. All processes must call it."""
+    """Write `folder/step-…` and remove all but the `keep` newest. All processes must call it.
+
+    Raises DivergedError, and writes nothing, for a weight or an optimizer state that is not finite.
+    """
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights, optimizer_state = get_state_dict(model, optimizer, options=options)
+    weights, moments = _without_twins(weights), _flat(optimizer_state["state"])
+    if bad := next(filter(None, processes.gather(_not_finite(weights | moments))), None):
+        raise DivergedError(f"{bad} is not finite after step {progress.step}: nothing is written")
     generators = processes.gather(random_state(processes.device))
     if processes.first:
-        target = folder / f"{PREFIX}{progress.step:08d}"
         state = {
             "step": progress.step,
             "settings": settings,
@@ -58,9 +69,9 @@ def save_checkpoint(
             "history": progress.history,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(target, folder=True) as unfinished:
-            save_file(_without_twins(weights), unfinished / "model.safetensors")
-            save_file(_flat(optimizer_state["state"]), unfinished / "optimizer.safetensors")
+        with atomic_write(folder / f"step-{progress.step:08d}", folder=True) as unfinished:
+            save_file(weights, unfinished / "model.safetensors")
+            save_file(moments, unfinished / "optimizer.safetensors")
             (unfinished / "state.json").write_text(json.dumps(state))
         for old in checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
@@ -76,22 +87,27 @@ def load_checkpoint(
 ) -> Progress:
     """Put a checkpoint into a model and an optimizer, set the generators, say where the run is.
 
-    Raises ValueError if it was made with other settings or a file is damaged.
+    Raises ValueError, and changes nothing, if a file is damaged or lacks a part, or if the steps
+    that were done would have been others with these `settings`.
     """
     try:
-        state = json.loads((path / "state.json").read_text())
+        state = _read_state(path)
         weights = load_file(path / "model.safetensors")
-        tensors = load_file(path / "optimizer.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        moments = load_file(path / "optimizer.safetensors")
+        check_settings(path, state["step"], state["settings"], settings)
+        _check_groups(state["optimizer"], optimizer)
+        twins, expected = _twins(model), get_model_state_dict(model)
+        _compare(weights, {name: w for name, w in expected.items() if name not in twins})
+        learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
+        learned = {name.removeprefix("module.") for name in learned}
+        _compare(moments, {f"{n}/{part}": expected[n] for n in learned for part in MOMENTS})
+    except (OSError, KeyError, TypeError, SafetensorError, _DamageError) as error:
         raise ValueError(f"checkpoint {path.name} is damaged ({error}); remove it") from error
-    _check_settings(path, state["settings"], settings)
-    for name, twin in _twins(model).items():
-        weights[name] = weights[twin]
     set_state_dict(
         model,
         optimizer,
-        model_state_dict=weights,
-        optim_state_dict={"state": _nested(tensors), "param_groups": state["optimizer"]},
+        model_state_dict=weights | {name: weights[twin] for name, twin in twins.items()},
+        optim_state_dict={"state": _nested(moments), "param_groups": state["optimizer"]},
         options=StateDictOptions(full_state_dict=True),
     )
     if len(state["random"]) == processes.count:
@@ -100,8 +116,9 @@ def load_checkpoint(
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints in a folder, oldest first."""
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
+    """The complete checkpoints in a folder, oldest first; folders of other names are not ours."""
+    found = (path for path in folder.glob("step-*") if NAME.fullmatch(path.name))
+    return sorted(path for path in found if path.is_dir())
 
 
 def random_state(device: torch.device) -> dict:
@@ -121,6 +138,52 @@ def set_random_state(state: dict, device: torch.device) -> None:
     if device.type != "cpu" and device.type in state:
         saved = torch.tensor(state[device.type], dtype=torch.uint8)
         getattr(torch, device.type).set_rng_state(saved)
+
+
+class _DamageError(Exception):
+    pass
+
+
+def _read_state(path: Path) -> dict:
+    try:
+        state = json.loads((path / "state.json").read_text())
+    except ValueError as error:
+        raise _DamageError(f"state.json: {error}") from error
+    for key, kind in STATE.items():
+        if not isinstance(state, dict) or not isinstance(state.get(key), kind):
+            raise _DamageError(f"state.json needs {key!r}, a JSON {kind.__name__}")
+    for generators in state["random"]:
+        if len(generators["cpu"]) != len(torch.get_rng_state()):
+            raise _DamageError("state.json has no generator's state under 'random'")
+    if state["step"] != int(NAME.fullmatch(path.name)[1]):
+        raise _DamageError(f"state.json says step {state['step']}")
+    return state
+
+
+def _check_groups(saved: list, optimizer: torch.optim.Optimizer) -> None:
+    expected = [set(group) for group in optimizer.param_groups]
+    if len(saved) != len(expected) or any(a - set(b) for a, b in zip(expected, saved, strict=True)):
+        raise _DamageError("state.json has other parameter groups under 'optimizer'")
+
+
+def _compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise _DamageError unless the tensors have these names, shapes and types and are finite."""
+    for name in sorted({*found, *expected}):
+        if name not in found or name not in expected:
+            raise _DamageError(f"{name} is {'missing' if name in expected else 'unknown'}")
+        shape = () if name.endswith("/step") else tuple(expected[name].shape)
+        if tuple(found[name].shape) != shape or found[name].dtype != expected[name].dtype:
+            raise _DamageError(
+                f"{name} is {found[name].dtype} of shape {tuple(found[name].shape)}, not "
+                f"{expected[name].dtype} of {shape}"
+            )
+    if bad := _not_finite(found):
+        raise _DamageError(f"{bad} has a NaN or an infinite value")
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """The name of the first tensor that has a NaN or an infinite value."""
+    return next((name for name, t in tensors.items() if not t.isfinite().all()), None)
 
 
 def _flat(state: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -160,14 +223,3 @@ def _twins(model: nn.Module) -> dict[str, str]:
             twins[name] = first[id(weight)]
         first.setdefault(id(weight), name)
     return twins
-
-
-def _check_settings(path: Path, saved: dict, now: dict) -> None:
-    now = json.loads(json.dumps(now))  # tuples become lists, as they did on the way to the file
-    changed = [key for key in sorted({*saved, *now}) if saved.get(key) != now.get(key)]
-    if changed:
-        names = "; ".join(f"{key} was {saved.get(key)}, is {now.get(key)}" for key in changed)
-        raise ValueError(
-            f"checkpoint {path.name} belongs to another run: {names}. "
-            "Use the same settings or another folder"
-        )

@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass
 
+from lib.settings import require_all, require_choice
+from lib.training.memory import PRECISIONS
+from lib.training.optimizer import check_adam, check_clipping
 from lib.training.schedules import SCHEDULES, Schedule
 
-PRECISIONS = ("float32", "bfloat16")
+RANGES = {
+    **dict.fromkeys(("batch_size", "context_length", "accumulate"), "[1, inf)"),
+    **dict.fromkeys(("evaluate_every", "checkpoint_every", "seed"), "[0, inf)"),
+    **dict.fromkeys(("balance_loss", "z_loss", "bias_rate"), "[0, inf)"),
+    **dict.fromkeys(("checkpoint_segments", "evaluation_sequences"), "[1, inf)"),
+    "steps": "[1, 1e8)",  # a checkpoint's name has eight digits
+    "warmup": "[0, inf)",
+}
 
 
 @dataclass(frozen=True)
@@ -43,26 +53,14 @@ class TrainingConfig:
     bias_rate: float = 0.0
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "context_length", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        at_least_0 = ("evaluate_every", "checkpoint_every", "weight_decay", "seed")
-        for name in (*at_least_0, "balance_loss", "z_loss", "bias_rate"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)}")
+        require_all(self, RANGES, skip=("max_gradient_norm", "learning_rate", "weight_decay"))
+        check_adam(self.learning_rate, self.weight_decay, self.betas)
+        check_clipping(self.max_gradient_norm)
+        require_choice("schedule", self.schedule, SCHEDULES)
+        require_choice("precision", self.precision, PRECISIONS)
         if self.checkpoint_segments is not None and not self.checkpoint_activations:
             raise ValueError("checkpoint_segments needs checkpoint_activations=True")
-        if not self.max_gradient_norm > 0:
-            raise ValueError(
-                f"max_gradient_norm must be above 0 (float('inf') never clips), "
-                f"got {self.max_gradient_norm}"
-            )
-        for name, choices in {"schedule": tuple(SCHEDULES), "precision": PRECISIONS}.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}"
-                )
-        self.rate()  # raises for a learning rate or a warmup that makes no schedule
+        self.rate()  # raises for a warmup that makes no schedule
 
     def rate(self) -> Schedule:
         """The learning rate of each step."""

@@ -5,6 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lib.model import ModelConfig
+from lib.model.inputs import check_ids
+from lib.settings import shortened
 from lib.training.batches import Tokens, windows_in_order
 from lib.training.distributed import Processes
 from lib.training.memory import autocast
@@ -13,8 +16,10 @@ from lib.training.memory import autocast
 def next_token_loss(model: nn.Module, windows: Int[Tensor, "B T_plus_1"]) -> Float[Tensor, ""]:
     """Mean surprise in nats: at each position, minus the log probability of the token that follows.
 
-    Inputs are all tokens but the last, targets all but the first.
+    Inputs are all tokens but the last, targets all but the first. Raises ValueError for windows
+    that are not rows of at least two tokens of the model's vocabulary.
     """
+    _check_windows(model, windows)
     logits = model(windows[:, :-1])
     return F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
@@ -44,3 +49,12 @@ def evaluate(
     model.train(was_training)
     loss_sum, count = processes.mean(total.to(processes.device)).tolist()
     return loss_sum / count
+
+
+def _check_windows(model: nn.Module, windows: Tensor) -> None:
+    if not isinstance(windows, Tensor) or windows.dim() != 2 or windows.shape[1] < 2:
+        got = tuple(windows.shape) if isinstance(windows, Tensor) else shortened(windows)
+        raise ValueError(f"windows must be a tensor (batch, at least two positions), got {got}")
+    config = getattr(getattr(model, "module", model), "config", None)
+    if isinstance(config, ModelConfig):  # the targets too: no model ever sees the last of them
+        check_ids(config, windows)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,19 +16,25 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lib.model import LanguageModel
+from lib.settings import shortened
 from lib.training.auxiliary import (
     auxiliary_loss,
     check_auxiliary,
     update_biases,
     watched_routing,
 )
-from lib.training.batches import Batches, Tokens
+from lib.training.batches import Batches, Tokens, check_tokens
 from lib.training.checkpoints import Progress, checkpoints, load_checkpoint, save_checkpoint
 from lib.training.config import TrainingConfig
 from lib.training.distributed import Processes, distribute, synchronize_gradients
 from lib.training.evaluation import evaluate, next_token_loss
 from lib.training.memory import autocast, recomputed_activations
-from lib.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
+from lib.training.optimizer import (
+    DivergedError,
+    clipped_step,
+    make_optimizer,
+    set_learning_rate,
+)
 
 History = list[dict]
 OnEvaluation = Callable[[LanguageModel, dict], Any]
@@ -38,10 +45,12 @@ def training_step(
     optimizer: torch.optim.Optimizer,
     windows: Int[Tensor, "B T_plus_1"],
     config: TrainingConfig,
+    processes: Processes | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """One update; returns the mean loss before it and the norm of the gradient before clipping.
 
-    The loss that is returned is that of the next token, without auxiliary losses.
+    The loss that is returned is that of the next token, without auxiliary losses, over all
+    processes. Raises DivergedError, and changes no weight, if one of the two is not finite.
     """
     parts, routed = windows.chunk(config.accumulate), []
     total = torch.zeros((), device=windows.device)
@@ -54,10 +63,10 @@ def training_step(
         (loss + auxiliary).backward()
         total += loss.detach()
         routed.append(routings)
-    norm = clip_gradients(model.parameters(), config.max_gradient_norm)
-    optimizer.step()
+    if processes is not None:  # so that all of them stop, or none
+        total = processes.mean(total)
+    norm = clipped_step(optimizer, total, model.parameters(), config.max_gradient_norm)
     update_biases(model, routed, config)
-    optimizer.zero_grad(set_to_none=True)
     return total, norm
 
 
@@ -75,22 +84,24 @@ def train(
     """Train `model` in place; returns a row for each step, and one for step 0 with `validation`.
 
     With `folder`, checkpoints go there, and a run that finds one goes on from it: on a CPU with
-    exactly the losses it would have had. `on_evaluation(model, row)` is called after each
-    evaluation, in the first process. For `processes` and `shard` see lib.training.distributed.
-    Seeds torch's global generator, which dropout draws from. Raises ValueError for settings,
-    model, tokens and checkpoint that do not go together.
+    exactly the losses it would have had; a run that has ended goes on with more `steps`.
+    `on_evaluation(model, row)` is called after each evaluation, in the first process. For
+    `processes` and `shard` see lib.training.distributed. Seeds torch's global generator, which
+    dropout draws from. Raises ValueError for settings, model, tokens and checkpoint that do not go
+    together, and DivergedError at the first loss that is not finite: the last checkpoint stays.
     """
+    _check(model, config, validation)
     processes = processes or Processes(next(model.parameters()).device)
-    _check(model, config, processes)
+    _check_shares(config, processes)
     batches = Batches(tokens, config.context_length, config.batch_size, config.seed)
     torch.manual_seed(config.seed + processes.rank)
     engine = distribute(model.to(processes.device), processes, shard=shard)
     optimizer = make_optimizer(engine, config.learning_rate, config.weight_decay, config.betas)
-    settings = asdict(config) | {"model": asdict(model.config), "tokens": fingerprint(tokens)}
-    folder = Path(folder) if folder else None
-    progress = Progress(0, [])
-    if folder and (found := checkpoints(folder)):
-        progress = load_checkpoint(found[-1], engine, optimizer, settings, processes)
+    settings, progress = asdict(config), Progress(0, [])
+    if folder := Path(folder) if folder else None:
+        settings |= {"model": asdict(model.config), "tokens": fingerprint(tokens)}
+        if found := checkpoints(folder):
+            progress = load_checkpoint(found[-1], engine, optimizer, settings, processes)
     measure = functools.partial(_measure, engine, validation, config, processes, on_evaluation)
     if progress.step == 0 and not progress.history and validation is not None:
         progress.history.append(measure({"step": 0, "tokens": 0}))
@@ -104,11 +115,14 @@ def train(
         for step in range(progress.step, config.steps):
             set_learning_rate(optimizer, rate(step))
             windows = batches.step(step, processes.share()).to(processes.device)
-            loss, norm = training_step(engine, optimizer, windows, config)
+            try:
+                loss, norm = training_step(engine, optimizer, windows, config, processes)
+            except DivergedError as error:
+                raise DivergedError(f"training stopped at step {step + 1}: {error}") from error
             row = {
                 "step": step + 1,
                 "tokens": (step + 1) * config.tokens_per_step,
-                "loss": processes.mean(loss).item(),
+                "loss": loss.item(),
                 "gradient_norm": norm.item(),
                 "learning_rate": rate(step),
             }
@@ -125,11 +139,11 @@ def train(
 
 
 def fingerprint(tokens: Tokens) -> str:
-    """A checksum of a text's length, beginning and end, to tell one text from another."""
-    digest = hashlib.sha256(str(len(tokens)).encode())
-    for end in (tokens[:65536], tokens[-65536:]):
-        digest.update(np.asarray(end, dtype=np.int64).tobytes())
-    return digest.hexdigest()[:16]
+    """A checksum of all tokens, whatever type holds them, to tell one text from another."""
+    digest, block = hashlib.blake2b(digest_size=8), 1 << 20
+    for begin in range(0, len(tokens), block):
+        digest.update(np.asarray(tokens[begin : begin + block]).astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _measure(
@@ -150,24 +164,37 @@ def _measure(
         processes,
         config.precision,
     )
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"training stopped after step {row['step']}: the validation loss is {loss}, at a "
+            f"learning rate of {config.learning_rate:.4g}: lower it, or look for NaN in the weights"
+        )
     row = row | {"validation_loss": loss}
     if on_evaluation is not None and processes.first:
         on_evaluation(getattr(engine, "module", engine), row)
     return row
 
 
-def _check(model: LanguageModel, config: TrainingConfig, processes: Processes) -> None:
+def _check(model: LanguageModel, config: TrainingConfig, validation: Tokens | None) -> None:
+    for value, kind in ((model, LanguageModel), (config, TrainingConfig)):
+        if not isinstance(value, kind):
+            raise TypeError(f"train needs a {kind.__name__}, got {shortened(value)}")
+    if validation is not None:
+        check_tokens(validation, config.context_length, "validation")
     if config.context_length > model.config.context_length:
         raise ValueError(
             f"context_length must be at most the model's {model.config.context_length}, "
             f"got {config.context_length}"
         )
+    check_auxiliary(model, config)
+
+
+def _check_shares(config: TrainingConfig, processes: Processes) -> None:
     if config.batch_size % (processes.count * config.accumulate):
         raise ValueError(
             f"batch_size must be a multiple of processes x accumulate = {processes.count} x "
             f"{config.accumulate}, got {config.batch_size}"
         )
-    check_auxiliary(model, config)
 
 
 def _due(step: int, every: int, last: int) -> bool:

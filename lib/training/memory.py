@@ -11,6 +11,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lib.model import LanguageModel
+from lib.settings import require, require_choice
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -18,6 +21,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
     Source: Micikevicius et al. (2018); bfloat16 has float32's range, so the loss needs no scaling.
     """
+    require_choice("precision", precision, PRECISIONS)
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -33,8 +37,7 @@ def recomputed_activations(
     """
     count = len(model.blocks)
     segments = count if segments is None else segments
-    if not 1 <= segments <= count:
-        raise ValueError(f"segments must be in 1 .. {count} (the layers), got {segments}")
+    require(f"segments (of {count} layers)", segments, f"[1, {count}]", whole=True)
     bounds = [i * count // segments for i in range(segments + 1)]
     for start, stop in itertools.pairwise(bounds) if enabled else ():
         first, *others = model.blocks[start:stop]

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+from lib.settings import require
+
 Schedule = Callable[[int], float]  # step (0 is the first) -> learning rate
 
 
@@ -11,6 +13,7 @@ def constant(peak: float, warmup: int = 0) -> Schedule:
 
     Step s of the warmup has peak * (s + 1) / (warmup + 1): no step is wasted at zero.
     """
+    require("warmup", warmup, "[0, inf)", whole=True)
     _check(peak, warmup, warmup + 1)
     return lambda step: peak * min(1.0, (step + 1) / (warmup + 1))
 
@@ -43,8 +46,7 @@ def warmup_stable_decay(
     """
     _check(peak, warmup, total, floor)
     decay = (total - warmup) // 5 if decay is None else decay
-    if not 0 <= decay <= total - warmup:
-        raise ValueError(f"decay must be in 0 .. {total - warmup} steps, got {decay}")
+    require("decay", decay, f"[0, {total - warmup}]", whole=True)
 
     def rate(step: int) -> float:
         rise = min(1.0, (step + 1) / (warmup + 1))
@@ -62,9 +64,7 @@ SCHEDULES = {
 
 
 def _check(peak: float, warmup: int, total: int, floor: float = 0.0) -> None:
-    if not (peak > 0 and math.isfinite(peak)):
-        raise ValueError(f"the peak learning rate must be above 0, got {peak}")
-    if not 0 <= warmup < total:
-        raise ValueError(f"warmup must be in 0 .. {total - 1} (of {total} steps), got {warmup}")
-    if not 0 <= floor <= 1:
-        raise ValueError(f"floor is a share of the peak, in [0, 1], got {floor}")
+    require("the peak learning rate", peak, "(0, inf)")
+    require("the number of steps", total, "[1, inf)", whole=True)
+    require(f"warmup (of {total} steps)", warmup, f"[0, {total - 1}]", whole=True)
+    require("floor (a share of the peak)", floor, "[0, 1]")

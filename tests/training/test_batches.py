@@ -72,13 +72,20 @@ def test_split_loses_nothing(length, share, blocks):
     assert abs(len(validation) - share * length) <= blocks
 
 
+@pytest.mark.usefixtures("as_a_reader")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Batches(np.arange(8), 8, 1), "8 tokens do not fill a sequence of 8 \\+ 1"),
-        (lambda: Batches(np.arange(9), 8, 0), "batch_size must be at least 1, got 0"),
-        (lambda: list(windows_in_order(np.arange(8), 8, 1)), "8 tokens do not fill"),
-        (lambda: split(np.arange(9), 1.0), r"validation is a share in \(0, 1\), got 1.0"),
+        (lambda: Batches(np.arange(8), 8, 1), "8 training tokens do not fill a .* least 9"),
+        (lambda: Batches(np.arange(9), 8, 0), "batch_size must be an integer at least 1, got 0"),
+        (lambda: list(windows_in_order(np.arange(8), 8, 1)), "8 training tokens do not"),
+        (lambda: list(windows_in_order(np.arange(9), 8, 1, 0)), "sequences must be an integer at"),
+        (lambda: split(np.arange(9), 1.0), r"validation .* must be in \(0, 1\), got 1.0"),
+        (lambda: split("a text", 0.1), "must be an array or a tensor, got 'a text'"),
+        (lambda: Batches(np.ones(9), 3, 1), r"must be whole numbers .*, got float64 of shape \(9,"),
+        (lambda: Batches(torch.ones(9, 2).long(), 3, 1), r"got torch.int64 of shape \(9, 2\)"),
+        (lambda: Batches(np.arange(9), 0, 1), "context_length must be an integer at least 1"),
+        (lambda: Batches(np.arange(9), True, 1), "context_length must be an integer .* got True"),
     ],
 )
 def test_bad_input_is_named(call, message):

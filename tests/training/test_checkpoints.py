@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import random
 import shutil
@@ -10,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lib.model import LanguageModel, ModelConfig
 from lib.training import TrainingConfig, train
@@ -132,7 +133,9 @@ def test_random_numbers_go_on():
     ("changes", "message"),
     [
         ({"learning_rate": 0.5}, "learning_rate was 0.001, is 0.5"),
-        ({"steps": 15}, "steps was 14, is 15"),
+        ({"steps": 15}, r"would have given step 2 a learning rate of .*, not .*Keep steps=14"),
+        ({"steps": 13}, "has done 14 steps, more than steps=13"),
+        ({"accumulate": 2}, "accumulate was 1, is 2"),
     ],
 )
 def test_another_run_is_not_continued(finished, new_model, tokens, changes, message):
@@ -168,3 +171,110 @@ def test_a_checkpoint_holds_adam(new_model, tokens, tmp_path):
     assert all(tensors[f"{name}/step"] == 14 for name in names)
     assert np.isfinite(tensors["embedding.weight/exp_avg"]).all()
     assert isinstance(make_optimizer(model, 1e-3), torch.optim.AdamW)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "stable_decay"])
+def test_a_finished_run_goes_on(new_model, tokens, tmp_path, schedule):
+    """With more steps, it is the run that had them from the start; other rhythms are welcome."""
+    short = TrainingConfig(**vars(CONFIG) | {"schedule": schedule, "steps": 4})
+    long = TrainingConfig(
+        **vars(short)
+        | {"steps": 9, "evaluate_every": 2, "checkpoint_every": 7, "checkpoint_activations": True}
+    )
+    train(new_model(dropout=0.1), tokens[0], short, tokens[1], folder=tmp_path)
+    gone_on, whole = new_model(dropout=0.1), new_model(dropout=0.1)
+    history = train(gone_on, tokens[0], long, tokens[1], folder=tmp_path)
+    expected = train(whole, tokens[0], long, tokens[1])
+    loss = [[row["loss"] for row in rows[1:]] for rows in (history, expected)]
+    assert loss[0] == loss[1]
+    assert same_weights(gone_on, whole)
+
+
+def test_a_run_cannot_go_on_after_its_decay(new_model, tokens, tmp_path):
+    config = dict(batch_size=4, context_length=16, schedule="stable_decay")
+    train(new_model(), tokens[0], TrainingConfig(10, **config), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"step 10 a learning rate of 0\.001, not 0\.0005"):
+        train(new_model(), tokens[0], TrainingConfig(20, **config), folder=tmp_path)
+    with pytest.raises(ValueError, match="take a checkpoint of step 9 or before"):
+        train(new_model(), tokens[0], TrainingConfig(20, **config), folder=tmp_path)
+
+
+def test_only_our_own_folders_are_pruned_or_resumed(new_model, tokens, tmp_path):
+    others = ["step-00000003-best", "step-best", "step-1", "step-000000999", "step-0000000x"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    (tmp_path / "step-00000099").write_text("a file")
+    train(new_model(), tokens[0], CONFIG, folder=tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {*others, "step-00000099", "step-00000012", "step-00000014"}
+    assert len(train(new_model(), tokens[0], CONFIG, folder=tmp_path)) == 14
+
+
+def rewrite(change, name):
+    def edit(path):
+        tensors = load_file(path / name)
+        change(tensors)
+        save_file(tensors, path / name)
+
+    return edit
+
+
+def edit_state(change):
+    def edit(path):
+        state = json.loads((path / "state.json").read_text())
+        (path / "state.json").write_text(json.dumps(change(state)))
+
+    return edit
+
+
+MEAN = "embedding.weight/exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            rewrite(lambda t: t.pop("embedding.weight"), "model.safetensors"),
+            "weight is missing",
+        ),
+        (
+            rewrite(lambda t: t.update(other=torch.ones(2)), "model.safetensors"),
+            "other is unknown",
+        ),
+        (
+            rewrite(
+                lambda t: t.update({"embedding.weight": torch.ones(97, 31)}), "model.safetensors"
+            ),
+            r"of shape \(97, 31\), not torch.float32 of \(97, 32\)",
+        ),
+        (
+            rewrite(lambda t: t["embedding.weight"][5, 5].fill_(math.nan), "model.safetensors"),
+            "embedding.weight has a NaN",
+        ),
+        (rewrite(lambda t: t.pop(MEAN), "optimizer.safetensors"), f"{MEAN} is missing"),
+        (rewrite(lambda t: t[MEAN].fill_(math.inf), "optimizer.safetensors"), f"{MEAN} has a NaN"),
+        *(
+            (
+                edit_state(lambda state, key=key: {k: v for k, v in state.items() if k != key}),
+                f"state.json needs '{key}'",
+            )
+            for key in ("step", "settings", "optimizer", "random", "history")
+        ),
+        (edit_state(lambda state: [1]), "state.json needs 'step'"),
+        (edit_state(lambda state: state | {"step": 13}), "state.json says step 13"),
+        (edit_state(lambda state: state | {"history": "none"}), "needs 'history', a JSON list"),
+        (edit_state(lambda state: state | {"random": [{}]}), "damaged"),
+        (edit_state(lambda state: state | {"optimizer": [{"lr": 1}]}), "damaged"),
+        (edit_state(lambda state: state | {"settings": {}}), "belongs to another run: .* was None"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_refused(
+    finished, new_model, tokens, tmp_path, damage, message
+):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    damage(checkpoints(tmp_path)[-1])
+    model = new_model()
+    before = [weight.clone() for weight in model.parameters()]
+    with pytest.raises(ValueError, match=message):
+        train(model, tokens[0], CONFIG, folder=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))

@@ -1,5 +1,6 @@
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from lib.model.feedforward import ACTIVATIONS, FUSED_ACTIVATIONS
 from lib.model.normalization import LayerNorm, layer_norm
 from lib.pretrained import load_folder
 from lib.training import Batches, TrainingConfig, evaluate, next_token_loss, train
+from lib.training.loop import fingerprint
 from lib.training.memory import recomputed_activations
-from lib.training.optimizer import clip_gradients, decay_groups, make_optimizer
+from lib.training.optimizer import DivergedError, clip_gradients, decay_groups, make_optimizer
 
 CONFIG = TrainingConfig(steps=12, batch_size=4, context_length=16, evaluate_every=5)
 
@@ -160,15 +162,29 @@ def test_clipping_bounds_the_norm(new_model):
     assert after.item() == pytest.approx(1.0, rel=1e-4)
 
 
+@pytest.mark.usefixtures("as_a_reader")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be an integer in .*, got 0"),
         ({"schedule": "steep"}, "schedule must be one of cosine, stable_decay, constant"),
         ({"precision": "int4"}, "precision must be one of float32, bfloat16, got 'int4'"),
-        ({"learning_rate": -1.0}, "peak learning rate must be above 0, got -1.0"),
-        ({"warmup": 12}, r"warmup must be in 0 .. 11"),
-        ({"weight_decay": -0.1}, "weight_decay must be 0 or above, got -0.1"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0, got -1.0"),
+        ({"warmup": 12}, r"warmup \(of 12 steps\) must be an integer in \[0, 11\]"),
+        ({"weight_decay": -0.1}, "weight_decay must be at least 0, got -0.1"),
+        ({"weight_decay": math.nan}, "weight_decay must be at least 0, got nan"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be above 0, got '1e-3'"),
+        ({"betas": (0.9, 1.0)}, r"betas\[1\] must be in \[0, 1\), got 1.0"),
+        ({"betas": 0.9}, r"betas must be two numbers in \[0, 1\), got 0.9"),
+        ({"z_loss": math.nan}, "z_loss must be at least 0, got nan"),
+        ({"balance_loss": -1.0}, "balance_loss must be at least 0, got -1.0"),
+        ({"evaluation_sequences": 0}, "evaluation_sequences must be an integer at least 1, got 0"),
+        ({"steps": True}, "steps must be an integer in .*, got True"),
+        ({"batch_size": 2.0}, "batch_size must be an integer at least 1, got 2.0"),
+        ({"seed": -1}, "seed must be an integer at least 0, got -1"),
+        ({"checkpoint_activations": "false"}, "checkpoint_activations must be one of"),
+        ({"checkpoint_segments": 0}, "checkpoint_segments must be an integer at least 1"),
+        ({"max_gradient_norm": math.nan}, "max_gradient_norm must be above 0, got nan"),
         ({"max_gradient_norm": 0.0}, "max_gradient_norm must be above 0"),
     ],
 )
@@ -182,7 +198,7 @@ def test_bad_settings_are_named(changes, message):
     [
         ({"context_length": 17}, "context_length must be at most the model's 16, got 17"),
         ({"accumulate": 3}, "batch_size must be a multiple of processes x accumulate = 1 x 3"),
-        ({"context_length": 8, "batch_size": 4}, "5 tokens do not fill a sequence of 8"),
+        ({"context_length": 8, "batch_size": 4}, "5 training tokens do not fill a sequence of 8"),
     ],
 )
 def test_what_does_not_go_together_is_named(new_model, changes, message):
@@ -202,3 +218,70 @@ def test_fused_kernels_equal_the_formulas():
         norm.bias.normal_()
     x = 5 + 3 * torch.randn(4, 13)
     torch.testing.assert_close(norm(x), layer_norm(x, norm.weight, norm.bias), atol=2e-6, rtol=1e-5)
+
+
+def poisoned(model):
+    with torch.no_grad():
+        model.embedding.weight[3, 3] = math.nan
+    return model
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_the_first_loss_that_is_not_finite_stops_the_run(new_model, tokens, tmp_path, accumulate):
+    """The last good checkpoint stays, nothing else is written, no weight moves."""
+    config = TrainingConfig(
+        **vars(CONFIG) | {"checkpoint_every": 1, "learning_rate": 1e30, "accumulate": accumulate}
+    )
+    model = new_model()
+    with pytest.raises(DivergedError, match=r"at step (\d+): .* rate of \d") as raised:
+        train(model, tokens[0], config, folder=tmp_path)
+    step = int(re.search(r"step (\d+)", str(raised.value))[1])
+    kept = [path.name for path in sorted(tmp_path.iterdir())]
+    assert kept == [f"step-{s:08d}" for s in range(max(1, step - 2), step)]
+    assert all(weight.isfinite().all() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_model_with_nan_is_not_trained(new_model, tokens, tmp_path, validated):
+    validation = tokens[1] if validated else None
+    with pytest.raises(DivergedError, match="step 0: .* is nan" if validated else "at step 1: "):
+        train(poisoned(new_model()), tokens[0], CONFIG, validation, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("as_a_reader")
+def test_windows_are_checked(new_model):
+    model = new_model()
+    for windows, message in (
+        (torch.zeros(5).long(), r"must be a tensor \(batch, at least two positions\), got \(5,\)"),
+        (torch.zeros(2, 1).long(), r"got \(2, 1\)"),
+        ([[1, 2]], "got "),
+        (torch.tensor([[1, 97]]), r"ids must be in 0 \.\. 96, got 1 \.\. 97"),
+        (torch.ones(2, 3), "must be whole numbers .* got torch.float32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            next_token_loss(model, windows)
+
+
+def test_a_fingerprint_covers_the_whole_text():
+    tokens = np.arange(300_000) % 97
+    other = tokens.copy()
+    other[150_000] += 1
+    assert fingerprint(tokens) != fingerprint(other)
+    assert fingerprint(tokens) == fingerprint(torch.tensor(tokens.astype(np.uint8)))
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("model", np.arange(99), CONFIG), "needs a LanguageModel, got 'model'"),
+        ((None, np.arange(99), {"steps": 3}), "needs a TrainingConfig, got {'steps': 3}"),
+        ((None, "a text", CONFIG), "training tokens must be an array or a tensor"),
+        ((None, np.arange(99), CONFIG, np.arange(9)), "9 validation tokens do not fill"),
+    ],
+)
+def test_wrong_arguments_are_named(new_model, arguments, message):
+    model, *rest = arguments
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(model or new_model(), *rest)

@@ -68,6 +68,6 @@ def test_segments_are_as_equal_as_can_be():
 @pytest.mark.parametrize("segments", [0, 6])
 def test_bad_segments(segments):
     model = LanguageModel(CONFIG)
-    message = rf"segments must be in 1 \.\. 5.*got {segments}"
+    message = rf"of 5 layers\) must be an integer in \[1, 5\], got {segments}"
     with pytest.raises(ValueError, match=message), recomputed_activations(model, segments=segments):
         pass

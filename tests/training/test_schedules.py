@@ -75,15 +75,18 @@ def test_values_by_hand():
     assert [decay(s) for s in (6, 7, 8, 9, 10)] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
+@pytest.mark.usefixtures("as_a_reader")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: warmup_cosine(0.0, 10), "peak learning rate must be above 0, got 0.0"),
         (lambda: warmup_cosine(math.inf, 10), "peak learning rate must be above 0, got inf"),
-        (lambda: warmup_cosine(1.0, 10, 10), r"warmup must be in 0 .. 9 \(of 10 steps\), got 10"),
-        (lambda: warmup_cosine(1.0, 10, 0, 1.5), r"floor is a share .* got 1.5"),
-        (lambda: warmup_stable_decay(1.0, 10, 3, decay=8), "decay must be in 0 .. 7 steps, got 8"),
-        (lambda: constant(1.0, -1), "warmup must be in"),
+        (lambda: warmup_cosine(1.0, 10, 10), r"of 10 steps\) must be .* \[0, 9\], got 10"),
+        (lambda: warmup_cosine(1.0, 10, 0, 1.5), r"floor .* must be in \[0, 1\], got 1.5"),
+        (lambda: warmup_stable_decay(1.0, 10, 3, decay=8), "decay must be .* 7], got 8"),
+        (lambda: constant(1.0, -1), "warmup must be an integer at least 0, got -1"),
+        (lambda: constant(math.nan), "peak learning rate must be above 0, got nan"),
+        (lambda: warmup_cosine(1.0, "10"), "number of steps must be an integer .* got '10'"),
     ],
 )
 def test_bad_input_is_named(call, message):
