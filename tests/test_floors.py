@@ -13,8 +13,6 @@ FLOORS = {
     "settings": 0,
     "downloads": 0.1,
     "display": 0.1,
-    "plot_style": 0.1,
-    "tables": 0.1,
     "corpora": 0.2,
     "model": 1,
     "tokenization": 1,
@@ -26,17 +24,11 @@ FLOORS = {
     "widgets": 4,
     "exercises": 4,
 }
-# Modules that belong to a room though they have no folder: what display.py is made of.
-ROOM_OF = {"plot_style": "display", "tables": "display"}
-
-
-def folder(module: str) -> str:
-    """`lib.model.config` and `lib.model` are in "model"; `lib` itself is in no room: ""."""
-    return module.partition(".")[2].partition(".")[0]
 
 
 def room(module: str) -> str:
-    return ROOM_OF.get(folder(module), folder(module))
+    """`lib.model.config` and `lib.model` are in "model"; `lib` itself is in no room: ""."""
+    return module.partition(".")[2].partition(".")[0]
 
 
 def violations(files: dict[str, Path]) -> list[str]:
@@ -67,7 +59,7 @@ def circle(files: dict[str, Path]) -> list[str]:
 
 
 def test_every_room_stands_on_a_floor():
-    rooms = {folder(module) for module in modules()} - {""}
+    rooms = {room(module) for module in modules()} - {""}
     assert rooms <= set(FLOORS), "a new room needs a floor in this file"
 
 

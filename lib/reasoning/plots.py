@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lib.display import PALETTE, course_style, label_lines
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, course_style, label_lines
 from lib.reasoning.results import STAGES, mean_and_error, values
 from lib.training.experiments import Row
 

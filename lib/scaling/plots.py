@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from lib.display import PALETTE, course_style, ink, label_lines
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, course_style, ink, label_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

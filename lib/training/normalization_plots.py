@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lib.display import PALETTE, course_style, label_lines
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, course_style, label_lines
 from lib.training.experiments import Row, curve
 from lib.training.normalization_grids import PLACEMENT_RATES, QK_RATES, WARMUP
 

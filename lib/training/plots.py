@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lib.display import PALETTE, course_style, label_lines
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, course_style, label_lines
 from lib.training.experiments import Curve, Row, curve
 from lib.training.grids import PASSES, SHAPES
 

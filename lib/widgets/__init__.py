@@ -1,8 +1,8 @@
 """Widgets: pictures a reader moves. Start at `lib.widgets.explorer`."""
 
+from lib.display import Disk, Drawing, Line, Rectangle, Text, text_width
 from lib.widgets.choices import Button, Dropdown, Reorder, TextInput, Toggle
 from lib.widgets.controls import FloatSlider, IntSlider, LogSlider
-from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text, text_width
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture, FigurePicture
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-from lib.display import visible
+from lib.display import Drawing, visible
 from lib.generation.beam import BeamStep, beam_steps
 from lib.generation.config import GenerationConfig
 from lib.model import LanguageModel
@@ -14,7 +14,6 @@ from lib.tokenization import BPETokenizer
 from lib.widgets.beam_tree_picture import WIDTH, picture
 from lib.widgets.choices import Button, TextInput
 from lib.widgets.controls import Control, FloatSlider, IntSlider
-from lib.widgets.drawing import Drawing
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

@@ -3,10 +3,18 @@
 import math
 from collections.abc import Callable
 
-from lib.display import PALETTE, visible
+from lib.display import (
+    GRAY,
+    PALETTE,
+    Disk,
+    Drawing,
+    Line,
+    Rectangle,
+    Text,
+    text_width,
+    visible,
+)
 from lib.generation.beam import BeamStep, Candidate
-from lib.plot_style import GRAY
-from lib.widgets.drawing import Disk, Drawing, Line, Number, Rectangle, Text, text_width
 
 Shape = Line | Rectangle | Disk | Text
 
@@ -41,12 +49,12 @@ def picture(
 
 def column(
     candidates: list[Candidate],
-    x: Number,
-    beams: dict[int, tuple[Number, Number]],
+    x: float | int,
+    beams: dict[int, tuple[float | int, float | int]],
     start: bool,
     name: Callable[[int], str],
     rows: int,
-) -> tuple[list[Shape], dict[int, tuple[Number, Number]]]:
+) -> tuple[list[Shape], dict[int, tuple[float | int, float | int]]]:
     """The candidates of one step, joined to their parents; and where the running beams stand.
 
     `rows` is the height of the tallest column, at whose middle this one is centered.
@@ -59,7 +67,7 @@ def column(
     offset = TOP + ROW * (rows - len(shown)) / 2
     lines: list[Shape] = []
     labels: list[Shape] = []
-    after: dict[int, tuple[Number, Number]] = {}
+    after: dict[int, tuple[float | int, float | int]] = {}
     for row, c in enumerate(shown):
         y, color = offset + row * ROW, COLORS[c.fate]
         ink = GRAY if c.fate == "dropped" else color
@@ -79,7 +87,7 @@ def column(
     return lines + labels, after or beams
 
 
-def ranking(ranked: list[tuple[float, str, bool]], y: Number) -> list[Shape]:
+def ranking(ranked: list[tuple[float, str, bool]], y: float | int) -> list[Shape]:
     """The best texts, from height `y` down, with their scores under the length penalty."""
     shapes: list[Shape] = [
         Text(LEFT, y, "Ranked by ln p / length ** length penalty", 12, bold=True)

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lib.display import PALETTE
-from lib.plot_style import GRAY, PALE
+from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Text, text_width
 from lib.reasoning.results import STAGES
 from lib.reasoning.task import Problem
 from lib.reasoning.verifier import Step, Verdict, verify
 from lib.training.experiments import Row
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import IntSlider
-from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text, text_width
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

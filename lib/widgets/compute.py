@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from lib.display import PALETTE
+from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Text
 from lib.model import ModelConfig
-from lib.plot_style import GRAY, PALE
 from lib.scaling.compute import (
     DEVICES,
     Device,
@@ -18,7 +17,6 @@ from lib.scaling.compute import (
 )
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import LogSlider
-from lib.widgets.drawing import Disk, Drawing, Line, Rectangle, Text
 from lib.widgets.explorer import Explorer
 from lib.widgets.model_shape import size_text
 from lib.widgets.pictures import DrawingPicture

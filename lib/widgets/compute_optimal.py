@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.display import PALETTE, ink
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, ink
 from lib.scaling import kaplan
 from lib.scaling.allocation import Allocation, isoflop, optimal, tokens_for
 from lib.scaling.checks import Number, Quantity

@@ -41,9 +41,10 @@ import ipywidgets
 from IPython.display import display
 
 from lib.display import png_bundle
+from lib.display.frames import below_picture
 from lib.widgets.choices import Button
 from lib.widgets.controls import Control, S
-from lib.widgets.pictures import DrawingPicture, FigurePicture, below_picture
+from lib.widgets.pictures import DrawingPicture, FigurePicture
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 FULL = {"width": "100%", "flex": "0 0 auto"}

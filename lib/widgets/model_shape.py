@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from lib.display import PALETTE
+from lib.display import GRAY, PALE, PALETTE, Drawing, Rectangle, Text
 from lib.model import ModelConfig
 from lib.model.parameters import non_embedding_parameters, parameters_by_part
-from lib.plot_style import GRAY, PALE
 from lib.widgets.choices import Button, Dropdown, Toggle
 from lib.widgets.controls import IntSlider, LogSlider
-from lib.widgets.drawing import Drawing, Rectangle, Text
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

@@ -7,12 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.display import PALETTE
+from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text
 from lib.model.normalization import BatchNorm, DynamicTanh, LayerNorm, RMSNorm
-from lib.plot_style import GRAY, PALE
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import FloatSlider
-from lib.widgets.drawing import Drawing, Line, Rectangle, Text
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

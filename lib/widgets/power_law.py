@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lib.display import PALETTE, ink
-from lib.plot_style import GRAY
+from lib.display import GRAY, PALETTE, ink
 from lib.scaling.power_laws import Exponential, Law, PowerLaw, gain_of_doubling
 from lib.widgets.controls import FloatSlider, LogSlider
 from lib.widgets.explorer import Explorer

@@ -9,9 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from lib.display import PALETTE
-from lib.plot_style import GRAY, PALE
-from lib.widgets.drawing import Drawing, Line, Number, Rectangle, Text, text_width
+from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, text_width
 from lib.widgets.qkv_steps import Layer, Row, State, attend
 
 Array = np.ndarray
@@ -155,7 +153,7 @@ def _values(layer: Layer, state: State, row: Row) -> list:
 
 
 def _vector(
-    vector: Float[Array, "D"], x: Number, y: Number, size: float, color: str
+    vector: Float[Array, "D"], x: float | int, y: float | int, size: float, color: str
 ) -> list[Line | Text | Rectangle]:
     """A few components as numbers, many as bars up and down from a line; clipped at `size`."""
     width = VECTOR / len(vector)
@@ -179,8 +177,8 @@ def _size(vectors: Array) -> float:
 
 
 def _all_heads(
-    weights: Float[Array, "H T T"], layer: Layer, state: State, top: Number
-) -> tuple[list, Number]:
+    weights: Float[Array, "H T T"], layer: Layer, state: State, top: float | int
+) -> tuple[list, float | int]:
     """Small multiples: the weights of every head; the chosen query's row framed."""
     n_heads, n, _ = weights.shape
     step = min(108.0, (WIDTH - 10) / n_heads)
@@ -234,7 +232,7 @@ def _signed(value: float) -> str:
 
 
 @lru_cache(maxsize=1024)
-def short(text: str, width: Number, size: Number) -> str:
+def short(text: str, width: float | int, size: float | int) -> str:
     """The text, cut with an ellipsis where it would be wider than `width` pixels."""
     if text_width(text, size, mono=True) <= width:
         return text

@@ -7,13 +7,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from lib.display import PALETTE, visible
+from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, visible
 from lib.model.balancing import bias_step, expert_counts, load, load_balancing_loss, load_entropy
 from lib.model.routing import RouterConfig, Routing, capacity, route, within_capacity
-from lib.plot_style import GRAY, PALE
 from lib.widgets.choices import Button, Dropdown
 from lib.widgets.controls import FloatSlider, IntSlider
-from lib.widgets.drawing import Drawing, Line, Rectangle, Text
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

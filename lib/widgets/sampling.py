@@ -10,7 +10,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from lib.display import visible
+from lib.display import Drawing, visible
 from lib.generation.config import GenerationConfig
 from lib.generation.logits import History
 from lib.generation.measures import Step, follow
@@ -18,7 +18,6 @@ from lib.model import LanguageModel
 from lib.tokenization import BPETokenizer
 from lib.widgets.choices import Button, Reorder, TextInput
 from lib.widgets.controls import Act, Control, FloatSlider, IntSlider
-from lib.widgets.drawing import Drawing
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 from lib.widgets.sampling_picture import WIDTH, picture

@@ -6,10 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from lib.display import PALETTE, visible
+from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, text_width, visible
 from lib.generation.measures import Step
-from lib.plot_style import GRAY, PALE
-from lib.widgets.drawing import Drawing, Line, Rectangle, Text, text_width
 
 Shape = Line | Rectangle | Text
 

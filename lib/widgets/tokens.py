@@ -5,11 +5,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle
 
-from lib.display import PALETTE, png_bundle, publish, text_color, visible
+from lib.display import (
+    PALETTE,
+    Drawing,
+    Rectangle,
+    Text,
+    png_bundle,
+    publish,
+    text_color,
+    text_width,
+    visible,
+)
 from lib.tokenization import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from lib.widgets.choices import Button, Dropdown, TextInput
 from lib.widgets.controls import IntSlider
-from lib.widgets.drawing import Drawing, Rectangle, Text, text_width
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 

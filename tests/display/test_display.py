@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import lib.display
-import lib.plot_style
-import lib.tables
+import lib.display.plots
+import lib.display.style
+import lib.display.tables
 from lib.display import (
     PALETTE,
     display_figure,
@@ -48,7 +49,7 @@ def outputs(monkeypatch):
         collected.append((data, metadata or {}))
 
     monkeypatch.setattr(lib.display, "publish", publish)
-    monkeypatch.setattr(lib.tables, "publish", publish)
+    monkeypatch.setattr(lib.display.tables, "publish", publish)
     return collected
 
 
@@ -127,7 +128,7 @@ def test_show_unwraps_properties_partials_and_caches(outputs):
 
 
 def test_show_a_module_and_a_package(outputs):
-    show(lib.tables, nbformat)
+    show(lib.display.tables, nbformat)
     assert outputs[0][0]["text/plain"].startswith("# lib/tables.py, line 1\n")
     assert outputs[1][0]["text/plain"].startswith("# nbformat/__init__.py, line 1\n")
 
@@ -174,7 +175,7 @@ CELL_TEXT = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]
 def test_table_cells_come_through_markdown_unchanged(a, b):
     published = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lib.tables, "publish", published.append)
+        patch.setattr(lib.display.tables, "publish", published.append)
         show_table([[a, b]], ["x", "y"])
     page = BeautifulSoup(
         nbconvert.filters.markdown2html(published[0]["text/markdown"]), "html.parser"
@@ -261,7 +262,7 @@ def test_save_figure_writes_nothing_on_bad_input(tmp_path, figure, name, data, e
 
 def test_palette_is_told_apart_in_gray_by_lightness_or_dashes():
     styles = list(lib.display.course_style()["axes.prop_cycle"])
-    gray = [lib.plot_style._luminance(style["color"]) ** (1 / 2.2) for style in styles]
+    gray = [lib.display.style.luminance(style["color"]) ** (1 / 2.2) for style in styles]
     for i, a in enumerate(styles):
         for j, b in enumerate(styles[:i]):
             assert a["linestyle"] != b["linestyle"] or abs(gray[i] - gray[j]) > 0.12, (a, b)
@@ -269,22 +270,22 @@ def test_palette_is_told_apart_in_gray_by_lightness_or_dashes():
 
 @given(st.tuples(*[st.floats(0, 1)] * 3))
 def test_text_on_a_color_has_contrast(color):
-    luminance = lib.plot_style._luminance
+    luminance = lib.display.style.luminance
     lighter, darker = sorted([luminance(color), luminance(text_color(color))])[::-1]
     assert (lighter + 0.05) / (darker + 0.05) > 4.5
 
 
 @pytest.mark.parametrize("color", PALETTE.values())
 def test_label_colors_have_contrast(color):
-    dark = lib.plot_style.ink(color)
-    assert 1.05 / (lib.plot_style._luminance(dark) + 0.05) >= 4.5
+    dark = lib.display.ink(color)
+    assert 1.05 / (lib.display.style.luminance(dark) + 0.05) >= 4.5
     assert max(c - d for c, d in zip(dark, to_rgb(color), strict=True)) <= 0
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=8))
 def test_labels_are_spread_without_overlap_and_centered(heights):
     heights = sorted(heights)
-    spread = lib.plot_style._spread(heights, 11.0)
+    spread = lib.display.plots._spread(heights, 11.0)
     assert all(b - a >= 11.0 - 1e-6 for a, b in itertools.pairwise(spread))
     assert sum(spread) == pytest.approx(sum(heights), abs=1e-6)
 

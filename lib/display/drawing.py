@@ -6,14 +6,14 @@ reliably, so the same list of shapes is also drawn by matplotlib. Coordinates ar
 the top left corner. Both use DejaVu Sans, or Verdana, which has nearly its widths.
 """
 
-import functools
 import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.display import drawable, small_png
+from lib.display.figures import small_png
+from lib.display.letters import drawable, font_name
 
 SANS = "'DejaVu Sans',Verdana,Geneva,sans-serif"
 MONO = "'DejaVu Sans Mono',Menlo,Consolas,monospace"
@@ -128,7 +128,7 @@ class Text:
         return Label(
             self.x,
             self.y + BASELINE * self.size,
-            drawable(self.text, _font_name(self.bold, self.mono)),
+            drawable(self.text, font_name(self.bold, self.mono)),
             fontsize=POINTS * self.size,
             color=self.color,
             horizontalalignment={"start": "left", "middle": "center", "end": "right"}[self.anchor],
@@ -174,30 +174,6 @@ class Drawing:
             ax.add_artist(artist)
         canvas.draw()
         return small_png(canvas.buffer_rgba())
-
-
-@functools.lru_cache(maxsize=4096)
-def text_width(text: str, size: Number = 13, *, bold: bool = False, mono: bool = False) -> float:
-    """Return the width in CSS pixels of one line of text in DejaVu Sans, without kerning.
-
-    Kerning, which browsers and matplotlib do, makes lines of proportional text up to 6% narrower.
-    """
-    text = drawable(text, _font_name(bold, mono))
-    return float(font(1000, bold=bold, mono=mono).getlength(text)) * size / 1000
-
-
-@functools.lru_cache(maxsize=16)
-def font(size: int, *, bold: bool = False, mono: bool = False) -> Any:
-    """Return matplotlib's own DejaVu Sans as a Pillow font."""
-    import matplotlib
-    from PIL import ImageFont
-
-    file = f"{matplotlib.get_data_path()}/fonts/ttf/{_font_name(bold, mono)}.ttf"
-    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def _font_name(bold: bool, mono: bool) -> str:
-    return f"DejaVuSans{'Mono' if mono else ''}{'-Bold' if bold else ''}"
 
 
 def _escape(text: str) -> str:

@@ -1,0 +1,73 @@
+"""What several plots draw alike: labels at the lines' ends, seeds and their spread, plain ticks."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lib.display.style import ink
+
+if TYPE_CHECKING:  # matplotlib is imported by those who draw
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.text import Annotation
+
+
+def label_line(
+    ax: "Axes",
+    line: "Line2D",
+    text: str | None = None,
+    *,
+    dx: float | int = 5,
+    dy: float | int = 0,
+) -> "Annotation":
+    """Write `text` (default: the line's label) right of the line's last point, in its color's ink.
+
+    `dx` and `dy` move the text right and up, in points.
+    """
+    x, y = line.get_xydata()[-1]
+    return ax.annotate(
+        (text if text is not None else str(line.get_label())).replace("$", r"\$"),
+        (x, y),
+        xytext=(dx, dy),
+        textcoords="offset points",
+        va="center",
+        color=ink(line.get_color()),
+        fontsize=9,
+        annotation_clip=False,
+    )
+
+
+def label_lines(
+    ax: "Axes",
+    lines: "Sequence[Line2D] | None" = None,
+    gap: float | int = 11,
+    dx: float | int = 5,
+) -> None:
+    """Label several lines at their ends, pushed apart where labels would overlap.
+
+    `lines`: default, all lines of `ax` that have a label. `gap`: least distance in points. `dx`:
+    how far right of the ends, in points. Call it when nothing changes the axes' limits any more.
+    """
+    if lines is None:
+        lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
+    ax.autoscale_view()
+    scale = 72 / ax.figure.dpi
+    ends = [ax.transData.transform(line.get_xydata()[-1])[1] * scale for line in lines]
+    order = sorted(range(len(lines)), key=ends.__getitem__)
+    for i, y in zip(order, _spread([ends[i] for i in order], gap), strict=True):
+        label_line(ax, lines[i], dx=dx, dy=y - ends[i])
+
+
+def _spread(heights: list[float], gap: float | int) -> list[float]:
+    """Move sorted heights as little as needed (least squares) to be `gap` apart.
+
+    Neighbors that collide are joined into a block, centered on the mean of what its members wanted.
+    """
+    blocks: list[tuple[float, int]] = []  # (height of the first member, number of members)
+    for height in heights:
+        bottom, count = height, 1
+        while blocks and bottom < blocks[-1][0] + gap * blocks[-1][1]:
+            below, members = blocks.pop()
+            bottom = (members * below + count * (bottom - gap * members)) / (members + count)
+            count += members
+        blocks.append((bottom, count))
+    return [bottom + gap * k for bottom, count in blocks for k in range(count)]
