@@ -22,8 +22,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-import lib.display
+import lib.display.figures
 import lib.display.plots
+import lib.display.source
 import lib.display.style
 import lib.display.tables
 from lib.display import (
@@ -48,8 +49,8 @@ def outputs(monkeypatch):
     def publish(data, metadata=None):
         collected.append((data, metadata or {}))
 
-    monkeypatch.setattr(lib.display, "publish", publish)
-    monkeypatch.setattr(lib.display.tables, "publish", publish)
+    for module in (lib.display.figures, lib.display.source, lib.display.tables):
+        monkeypatch.setattr(module, "publish", publish)
     return collected
 
 
