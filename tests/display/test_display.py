@@ -100,7 +100,7 @@ def test_show_gives_the_file_the_line_and_the_source(outputs):
     assert not place.startswith("# /")
     assert code == 'def plain(self) -> int:\n    """Return one."""\n    return 1'
     assert data["text/markdown"].endswith(f"```python\n{code}\n```")
-    assert second["text/plain"].startswith("# lib/tables.py, line ")
+    assert second["text/plain"].startswith("# lib/display/tables.py, line ")
 
 
 def test_show_highlights_in_html(outputs):
@@ -130,7 +130,7 @@ def test_show_unwraps_properties_partials_and_caches(outputs):
 
 def test_show_a_module_and_a_package(outputs):
     show(lib.display.tables, nbformat)
-    assert outputs[0][0]["text/plain"].startswith("# lib/tables.py, line 1\n")
+    assert outputs[0][0]["text/plain"].startswith("# lib/display/tables.py, line 1\n")
     assert outputs[1][0]["text/plain"].startswith("# nbformat/__init__.py, line 1\n")
 
 
