@@ -87,6 +87,13 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
             sliding_window=4,
             layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         )
+    elif kind == "gemma3-deep":  # as published: every sixth layer without a window
+        config = transformers.Gemma3TextConfig(
+            **(SMALL | {"num_hidden_layers": 6}),
+            head_dim=16,
+            query_pre_attn_scalar=16,
+            sliding_window=4,
+        )
     elif kind.startswith("gemma3"):
         windows = ["sliding_attention", "full_attention", "sliding_attention"]
         config = transformers.Gemma3TextConfig(

@@ -4,8 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from lib.model import presets
-from lib.model.rope_scaling import Scaling
+from lib.model.rope_scaling import FactorScaling, Scaling
 from lib.model.routing import RouterConfig
 from lib.settings import require, require_all, shortened
 
@@ -126,6 +128,8 @@ class ModelConfig:
                 "rope_scaling must be one of lib.model.rope_scaling, got "
                 f"{shortened(self.rope_scaling)}"
             )
+        if isinstance(self.rope_scaling, FactorScaling):  # raises if their number is wrong
+            self.rope_scaling.scale(torch.ones((self.d_rotary or self.d_head) // 2), self.rope_base)
         if self.window_rope_base is not None and self.window is None:
             raise ValueError("window_rope_base needs a window: it is for the layers that have one")
 

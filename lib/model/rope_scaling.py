@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.settings import require_all
+from lib.settings import require, require_all
 
 RANGES = {
     "factor": "[1, inf)",
@@ -147,4 +147,26 @@ class YarnScaling:
         return n_pairs * math.log(longest) / math.log(base)
 
 
-Scaling = LinearScaling | NTKScaling | RopeScaling | YarnScaling
+@dataclass(frozen=True)
+class FactorScaling:
+    """Every frequency divided by a factor of its own, which a file brings (GGUF's rope_freqs)."""
+
+    factors: tuple[float, ...]
+
+    def __post_init__(self):
+        for factor in self.factors:
+            require("factors", factor, "(0, inf)")
+
+    def scale(
+        self, frequencies: Float[Tensor, "half_D"], base: float
+    ) -> tuple[Float[Tensor, "half_D"], float]:
+        """The scaled frequencies, and 1."""
+        if len(self.factors) != len(frequencies):
+            raise ValueError(
+                f"factors must hold one for each of {len(frequencies)} pairs, got "
+                f"{len(self.factors)}"
+            )
+        return frequencies / torch.tensor(self.factors, device=frequencies.device), 1.0
+
+
+Scaling = FactorScaling | LinearScaling | NTKScaling | RopeScaling | YarnScaling

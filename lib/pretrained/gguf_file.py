@@ -1,32 +1,41 @@
-"""Read a Llama-family model and its tokenizer from a GGUF file (llama.cpp's format)."""
+"""Read a model and its tokenizer from a GGUF file, llama.cpp's format."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from lib.model import LanguageModel, ModelConfig
 from lib.model.positions import interleaved_to_half_split
-from lib.pretrained.weights import build_model
+from lib.model.rope_scaling import FactorScaling, LinearScaling
+from lib.pretrained.gguf_reader import GGUFTensor, read_gguf
+from lib.pretrained.weights import build_model, check_dtype, fitting_tokenizer
+from lib.settings import require, shortened
 from lib.tokenization import BPETokenizer
 
-# GGUF's tensor names, and ours. {} is the number of the layer.
+# GGUF's names of modules, and ours. {} is the number of the layer.
 NAMES = {
-    "token_embd.weight": "embedding.weight",
-    "output_norm.weight": "final_norm.weight",
-    "output.weight": "head.weight",
-    "blk.{}.attn_norm.weight": "blocks.{}.attention_norm.weight",
-    "blk.{}.attn_q.weight": "blocks.{}.attention.query.weight",
-    "blk.{}.attn_k.weight": "blocks.{}.attention.key.weight",
-    "blk.{}.attn_v.weight": "blocks.{}.attention.value.weight",
-    "blk.{}.attn_output.weight": "blocks.{}.attention.output.weight",
-    "blk.{}.ffn_norm.weight": "blocks.{}.feedforward_norm.weight",
-    "blk.{}.ffn_gate.weight": "blocks.{}.feedforward.gate.weight",
-    "blk.{}.ffn_up.weight": "blocks.{}.feedforward.up.weight",
-    "blk.{}.ffn_down.weight": "blocks.{}.feedforward.down.weight",
+    "token_embd": "embedding",
+    "output_norm": "final_norm",
+    "output": "head",
+    "blk.{}.attn_norm": "blocks.{}.attention_norm",
+    "blk.{}.attn_q": "blocks.{}.attention.query",
+    "blk.{}.attn_k": "blocks.{}.attention.key",
+    "blk.{}.attn_v": "blocks.{}.attention.value",
+    "blk.{}.attn_q_norm": "blocks.{}.attention.query_norm",
+    "blk.{}.attn_k_norm": "blocks.{}.attention.key_norm",
+    "blk.{}.attn_output": "blocks.{}.attention.output",
+    "blk.{}.post_attention_norm": "blocks.{}.attention_output_norm",
+    "blk.{}.ffn_norm": "blocks.{}.feedforward_norm",
+    "blk.{}.ffn_gate": "blocks.{}.feedforward.gate",
+    "blk.{}.ffn_up": "blocks.{}.feedforward.up",
+    "blk.{}.ffn_down": "blocks.{}.feedforward.down",
+    "blk.{}.post_ffw_norm": "blocks.{}.feedforward_output_norm",
 }
 PRETOKENIZERS = {"smollm": "smollm2"}  # tokenizer.ggml.pre → our name of the split pattern
 CONTROL = 3  # the token type of special tokens
+ROPE_FACTORS = "rope_freqs.weight"
 
 
 def load_gguf(
@@ -34,111 +43,160 @@ def load_gguf(
 ) -> tuple[LanguageModel, BPETokenizer | None]:
     """The model and tokenizer of one GGUF file, weights dequantized to `dtype`.
 
-    Raises ValueError if the file is not GGUF, is cut short, or holds another kind of model.
+    With `tokenizer=False` the model alone. Raises ValueError if the file is not GGUF, is cut short,
+    or holds another kind of model.
     """
-    import gguf
-
     path = Path(path)
-    try:
-        reader = gguf.GGUFReader(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # the parser raises whatever a broken file makes it stumble on
-        raise ValueError(f"{path.name} is not a complete GGUF file ({error})") from error
-    metadata = _Metadata(path.name, dict(reader.fields))
-    tied = all(tensor.name != "output.weight" for tensor in reader.tensors)
-    model = _build(_read_config(metadata, tied), reader.tensors, dtype, path.name)
-    return model, _read_tokenizer(metadata) if tokenizer else None
+    check_dtype(dtype)
+    fields, tensors = read_gguf(path)
+    metadata = _Metadata(path.name, fields)
+    config = _read_config(metadata, {tensor.name: tensor for tensor in tensors})
+    found = None
+    if tokenizer:
+        found = fitting_tokenizer(lambda: _read_tokenizer(metadata), config, path.name)
+    return _build(config, tensors, dtype, path.name, metadata["general.architecture"]), found
 
 
-class _Metadata:
+class _Metadata(dict):
     """The key/value part of the file; a missing key is an error that names it."""
 
-    def __init__(self, filename, fields):
-        self.filename, self.fields = filename, fields
+    def __init__(self, filename: str, fields: dict[str, Any]):
+        super().__init__(fields)
+        self.filename = filename
 
-    def __getitem__(self, key: str):
-        if key not in self.fields:
-            raise ValueError(f"{self.filename} lacks the field {key!r}")
-        return self.fields[key].contents()
+    def __missing__(self, key: str):
+        raise ValueError(f"{self.filename} lacks the field {key!r}")
 
-    def get(self, key: str, default=None):
-        return self.fields[key].contents() if key in self.fields else default
+    def texts(self, key: str) -> list[str]:
+        """A list of texts, such as the tokens."""
+        value = self[key]
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise ValueError(f"{key} must be a list of texts, got {shortened(value)}")
+        return value
 
 
-def _read_config(metadata: _Metadata, tied: bool) -> ModelConfig:
+def _read_config(metadata: _Metadata, tensors: dict[str, GGUFTensor]) -> ModelConfig:
     architecture = metadata["general.architecture"]
-    if architecture != "llama":
+    if architecture not in ARCHITECTURES:
         raise ValueError(
-            f"{metadata.filename} holds a {architecture!r} model; only 'llama' is supported in GGUF"
+            f"{metadata.filename} holds a {shortened(architecture)} model; only "
+            f"{', '.join(map(repr, ARCHITECTURES))} are supported in GGUF"
         )
-    for key in metadata.fields:
-        if key.startswith("llama.rope.scaling") or key == "llama.expert_count":
-            raise ValueError(f"{metadata.filename} uses {key!r}, which is not supported in GGUF")
-    return ModelConfig(
-        vocab_size=len(metadata["tokenizer.ggml.tokens"]),
-        context_length=metadata["llama.context_length"],
-        d_model=metadata["llama.embedding_length"],
-        n_layers=metadata["llama.block_count"],
-        n_heads=metadata["llama.attention.head_count"],
-        n_kv_heads=metadata["llama.attention.head_count_kv"],
-        d_head=metadata["llama.rope.dimension_count"],
-        d_ff=metadata["llama.feed_forward_length"],
-        rope_base=metadata.get("llama.rope.freq_base", 10_000.0),
-        norm_eps=metadata["llama.attention.layer_norm_rms_epsilon"],
-        tie_embeddings=tied,
+
+    def get(key: str, default: Any = None) -> Any:
+        return metadata.get(f"{architecture}.{key}", default)
+
+    for key in ("expert_count", "attention.scale", "attn_logit_softcapping"):
+        if get(key):
+            raise ValueError(f"{metadata.filename} uses {architecture}.{key}, not supported here")
+    if "token_embd.weight" not in tensors:
+        raise ValueError(f"{metadata.filename} lacks the tensor 'token_embd.weight'")
+    d_head = get("attention.key_length", get("rope.dimension_count"))
+    if (
+        get("rope.dimension_count", d_head) != d_head
+        or get("attention.value_length", d_head) != d_head
+    ):
+        raise ValueError(f"{metadata.filename} has keys, values and rotations of different widths")
+    config = ModelConfig(
+        vocab_size=tensors["token_embd.weight"].shape[0],
+        context_length=metadata[f"{architecture}.context_length"],
+        d_model=metadata[f"{architecture}.embedding_length"],
+        n_layers=metadata[f"{architecture}.block_count"],
+        n_heads=metadata[f"{architecture}.attention.head_count"],
+        n_kv_heads=get("attention.head_count_kv"),
+        d_head=d_head,
+        d_ff=metadata[f"{architecture}.feed_forward_length"],
+        rope_base=get("rope.freq_base", 10_000.0),
+        rope_scaling=_read_scaling(metadata.filename, get, tensors),
+        norm_eps=metadata[f"{architecture}.attention.layer_norm_rms_epsilon"],
+        tie_embeddings="output.weight" not in tensors,
+    )
+    return config.replace(**ARCHITECTURES[architecture](get, config))
+
+
+def _read_scaling(
+    filename: str, get: Callable, tensors: dict[str, GGUFTensor]
+) -> FactorScaling | LinearScaling | None:
+    """Rotary scaling: a factor for each frequency in a tensor (Llama 3.1), or one for all."""
+    if ROPE_FACTORS in tensors:
+        return FactorScaling(tuple(tensors[ROPE_FACTORS].dequantized(torch.float32).tolist()))
+    kind = get("rope.scaling.type", "none")
+    if kind not in ("none", "linear"):
+        raise ValueError(f"{filename} has rope.scaling.type {shortened(kind)}, not supported here")
+    return LinearScaling(get("rope.scaling.factor")) if kind == "linear" else None
+
+
+def _gemma3(get: Callable, config: ModelConfig) -> dict[str, Any]:
+    """Five layers of six have a window. The file's norms have the unit offset added already."""
+    window = get("attention.sliding_window")
+    require("attention.sliding_window", window, "[1, inf)", whole=True)
+    layers = range(1, config.n_layers + 1)
+    return dict(
+        activation="gelu_tanh",
+        norm_placement="sandwich",
+        norm_cast="after scale",
+        qk_norm=True,
+        scale_embeddings=True,
+        window=tuple(None if layer % 6 == 0 else window for layer in layers),
+        window_rope_base=get("rope.freq_base_swa", 10_000.0),
     )
 
 
-def _build(config: ModelConfig, tensors, dtype: torch.dtype, filename: str) -> LanguageModel:
+# What each architecture changes in Llama's configuration.
+ARCHITECTURES: dict[str, Callable[[Callable, ModelConfig], dict[str, Any]]] = {
+    "llama": lambda get, config: {},
+    "qwen2": lambda get, config: {"attention_bias": True, "attention_output_bias": False},
+    "qwen3": lambda get, config: {"qk_norm": True},
+    "gemma3": _gemma3,
+}
+
+
+def _build(
+    config: ModelConfig, tensors: list[GGUFTensor], dtype: torch.dtype, filename: str, kind: str
+) -> LanguageModel:
     """Read the tensors one by one, so that no second copy of the weights is ever in memory."""
     weights = {}
     for tensor in tensors:
+        if tensor.name == ROPE_FACTORS:
+            continue
         name = _our_name(tensor.name)
         if name is None:
             raise ValueError(f"{filename} holds an unknown tensor {tensor.name!r}")
-        weight = _dequantize(tensor, dtype)
-        if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
-            # GGUF keeps the rotary pairs of a head side by side.
-            rows = interleaved_to_half_split(weight.shape[0] // config.d_head, config.d_head)
-            weight = weight[rows]
+        weight = tensor.dequantized(dtype)
+        if kind == "llama" and (".attn_q." in tensor.name or ".attn_k." in tensor.name):
+            # llama.cpp keeps the rotary pairs of these heads side by side; of the others, as we do.
+            n_heads = config.n_heads if ".attn_q." in tensor.name else config.n_kv_heads
+            if len(weight) != n_heads * config.d_head:
+                raise ValueError(f"{filename}: {tensor.name} has shape {tuple(weight.shape)}")
+            weight = weight[interleaved_to_half_split(n_heads, config.d_head)]
         weights[name] = weight
     return build_model(config, weights, filename)
 
 
 def _our_name(name: str) -> str | None:
-    layer = name.split(".")[1] if name.startswith("blk.") else ""
-    pattern = name.replace(f"blk.{layer}.", "blk.{}.", 1)
-    return NAMES[pattern].format(layer) if pattern in NAMES else None
-
-
-def _dequantize(tensor, dtype: torch.dtype) -> Tensor:
-    """The values of a tensor, a few thousand rows at a time: the parser needs room to work in."""
-    import gguf
-
-    shape = tuple(int(size) for size in reversed(tensor.shape))
-    values = torch.empty(shape, dtype=dtype)
-    for start in range(0, shape[0], 4096):
-        block = gguf.quants.dequantize(tensor.data[start : start + 4096], tensor.tensor_type)
-        values[start : start + 4096] = torch.from_numpy(block.copy())
-    return values
+    module, _, suffix = name.rpartition(".")
+    layer = module.split(".")[1] if module.startswith("blk.") else ""
+    pattern = module.replace(f"blk.{layer}.", "blk.{}.", 1)
+    known = pattern in NAMES and (not layer or layer.isdigit())
+    return f"{NAMES[pattern].format(layer)}.{suffix}" if known else None
 
 
 def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:
-    model, pre = metadata["tokenizer.ggml.model"], metadata["tokenizer.ggml.pre"]
+    model, pre = metadata["tokenizer.ggml.model"], metadata.get("tokenizer.ggml.pre", "default")
     if model != "gpt2" or pre not in PRETOKENIZERS:
         raise ValueError(
             f"{metadata.filename} has a tokenizer {model!r} with split {pre!r}; supported is "
             f"'gpt2' with {', '.join(map(repr, PRETOKENIZERS))}"
         )
-    tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
-    special = {
-        token: i
-        for i, (token, kind) in enumerate(zip(tokens, types, strict=True))
-        if kind == CONTROL
-    }
+    tokens, types = metadata.texts("tokenizer.ggml.tokens"), metadata["tokenizer.ggml.token_type"]
+    if not isinstance(types, list) or len(types) != len(tokens):
+        raise ValueError(f"tokenizer.ggml.token_type must have one entry for each of {len(tokens)}")
+    special = {tokens[i]: i for i, kind in enumerate(types) if kind == CONTROL}
     tokenizer = BPETokenizer.from_gpt2_strings(
-        tokens, metadata["tokenizer.ggml.merges"], PRETOKENIZERS[pre], special_tokens=special
+        tokens,
+        metadata.texts("tokenizer.ggml.merges"),
+        PRETOKENIZERS[pre],
+        special_tokens=special,
     )
     tokenizer.bos_id = metadata.get("tokenizer.ggml.bos_token_id")
     tokenizer.eos_id = metadata.get("tokenizer.ggml.eos_token_id")

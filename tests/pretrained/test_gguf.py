@@ -1,4 +1,5 @@
 import contextlib
+import struct
 import subprocess
 import sys
 
@@ -13,7 +14,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from lib.downloads import smollm2_path
 from lib.model import KVCache
+from lib.model.positions import rope_frequencies
 from lib.pretrained import load_gguf, load_pretrained
+from lib.pretrained.gguf_reader import read_gguf
 from lib.tokenization.chat import render_chat
 
 PROMPTS = [
@@ -182,19 +185,31 @@ def test_loading_needs_less_than_1_2_gib():
 
 
 def write_small_gguf(path, reference, **changes):
-    """A random Llama as a GGUF file: query and key rows interleaved, as llama.cpp stores them."""
-    config = reference.config
-    writer = gguf.GGUFWriter(path, changes.get("architecture", "llama"))
+    """A random model as a GGUF file: Llama's query and key rows interleaved, as llama.cpp has it,
+    and Gemma's gains with the one that its norms add.
+    """
+    config, kind = reference.config, changes.get("architecture", "llama")
+    writer = gguf.GGUFWriter(path, kind)
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_dimension_count(config.head_dim)
+    if kind == "llama":
+        writer.add_rope_dimension_count(head_dim)
+    else:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if kind == "gemma3":
+        writer.add_sliding_window(config.sliding_window)
+    if "rope_freqs" in changes:
+        writer.add_tensor("rope_freqs.weight", changes["rope_freqs"])
     if "rms_eps" not in changes:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
     writer.add_tokenizer_model(changes.get("tokenizer", "gpt2"))
     writer.add_tokenizer_pre("smollm")
     tokens = ["<|end|>", *(chr(256 + i) for i in range(32)), *"abcdefghijklmnopqrstuvwxyz"]
@@ -202,31 +217,27 @@ def write_small_gguf(path, reference, **changes):
     writer.add_token_list(tokens)
     writer.add_token_types([3] + [1] * 96)
     writer.add_token_merges([" ".join(token) for token in tokens if len(token) == 2])
-    names = {theirs: ours for ours, theirs in _gguf_names(config.num_hidden_layers)}
+    architecture = gguf.MODEL_ARCH[kind.upper() if kind != "mamba" else "LLAMA"]
+    table = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     for name, tensor in reference.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         array = tensor.numpy()
-        if "q_proj" in name or "k_proj" in name:
-            half = array.reshape(-1, 2, config.head_dim // 2, array.shape[1])
+        if kind == "gemma3" and "norm" in name:
+            array = array + 1
+        if kind == "llama" and ("q_proj" in name or "k_proj" in name):
+            half = array.reshape(-1, 2, head_dim // 2, array.shape[1])
             array = half.swapaxes(1, 2).reshape(array.shape)
         for wrong, replacement in changes.get("tensors", {}).items():
             if wrong in name:
                 array = replacement
         if array is not None:
-            writer.add_tensor(names[name], array)
+            writer.add_tensor(table.get_name(name, try_suffixes=(".weight", ".bias")), array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def _gguf_names(n_layers):
-    table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, n_layers)
-    reference = small_model("llama")
-    for name in reference.state_dict():
-        yield table.get_name(name, try_suffixes=(".weight",)), name
 
 
 @pytest.mark.parity("a small Llama through a GGUF file", "transformers", "1e-5")
@@ -241,10 +252,111 @@ def test_small_gguf_equals_transformers(tmp_path, kind):
         torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parity("small Qwen2, Qwen3 and Gemma 3 models through GGUF", "transformers", "1e-5")
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3", "gemma3"])
+def test_other_architectures_equal_transformers(tmp_path, kind):
+    reference = small_model(f"{kind}-deep" if kind == "gemma3" else kind)
+    path = write_small_gguf(tmp_path / "small.gguf", reference, architecture=kind)
+    model, _ = load_gguf(path)
+    ids = torch.randint(97, (2, 30))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parity("Llama 3.1's rotary scaling through GGUF", "transformers", "1e-5")
+def test_rope_freqs_equal_transformers(tmp_path):
+    reference = small_model("llama-scaled")
+    scaled = reference.model.rotary_emb.inv_freq
+    plain = rope_frequencies(8, reference.config.rope_parameters["rope_theta"])
+    path = write_small_gguf(tmp_path / "small.gguf", reference, rope_freqs=(plain / scaled).numpy())
+    model, _ = load_gguf(path)
+    ids = torch.randint(97, (2, 30))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_the_reader_sees_what_the_reference_library_sees(tmp_path):
+    path = write_small_gguf(tmp_path / "small.gguf", small_model("llama"))
+    metadata, tensors = read_gguf(path)
+    reference = gguf.GGUFReader(path)
+    fields = {key: field.contents() for key, field in reference.fields.items()}
+    assert metadata == {key: fields[key] for key in metadata}
+    assert {key for key in fields if not key.startswith("GGUF.")} == set(metadata)
+    assert [tensor.name for tensor in tensors] == [tensor.name for tensor in reference.tensors]
+
+
+def header(n_tensors=0, n_fields=0, rest=b"", magic=b"GGUF", version=3):
+    return magic + struct.pack("<IQQ", version, n_tensors, n_fields) + rest
+
+
+def field(kind, value, key=b"a"):
+    return struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + value
+
+
+HUGE = 2**62
+HOSTILE = {
+    "empty": b"",
+    "another magic": header(magic=b"GGML"),
+    "another version": header(version=99),
+    "many fields": header(n_fields=HUGE),
+    "many tensors": header(n_tensors=HUGE),
+    "a long key": header(n_fields=1, rest=struct.pack("<Q", HUGE)),
+    "a long text": header(n_fields=1, rest=field(8, struct.pack("<Q", HUGE))),
+    "a long list of numbers": header(n_fields=1, rest=field(9, struct.pack("<IQ", 4, HUGE))),
+    "a long list of texts": header(n_fields=1, rest=field(9, struct.pack("<IQ", 8, HUGE))),
+    "lists in lists": header(n_fields=1, rest=field(9, struct.pack("<IQ", 9, 1) * 1000)),
+    "no known type": header(n_fields=1, rest=field(77, b"abcd" * 10)),
+    "no text": header(n_fields=1, rest=field(8, struct.pack("<Q", 2) + b"\xff\xfe" + bytes(99))),
+    "no alignment": header(n_fields=1, rest=field(4, bytes(4), b"general.alignment")),
+    "many dimensions": header(1, 0, struct.pack("<QsI", 1, b"a", HUGE % 2**31 + 9) + bytes(99)),
+    "a large tensor": header(1, 0, struct.pack("<QsIQIQ", 1, b"a", 1, HUGE, 0, 0) + bytes(99)),
+    "no known quantization": header(1, 0, struct.pack("<QsIQIQ", 1, b"a", 1, 4, 999, 0)),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_a_sentence_at_once(tmp_path, content):
+    path = tmp_path / "hostile.gguf"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"hostile.gguf is not a complete GGUF file \("):
+        load_gguf(path)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize(
+    ("key", "kind", "value", "message"),
+    [
+        (
+            "block_count",
+            4,
+            struct.pack("<I", 10**9),
+            r"n_layers must be an integer in \[1, 10000\]",
+        ),
+        ("block_count", 4, struct.pack("<I", 9999), "holds weights of 3 layers, .* says 9999"),
+        ("block_count", 6, struct.pack("<f", 3.0), r"n_layers must be an integer .* got 3\.0"),
+        ("block_count", 7, b"\1", "n_layers must be an integer .* got True"),
+        ("embedding_length", 8, struct.pack("<Q2s", 2, b"48"), "d_model must be .* got '48'"),
+        ("attention.head_count", 9, struct.pack("<IQI", 4, 1, 6), r"n_heads must .* got \[6\]"),
+        ("rope.freq_base", 6, struct.pack("<f", float("nan")), "rope_base must be .* got nan"),
+    ],
+)
+def test_metadata_of_the_wrong_type_or_size_is_named(tmp_path, key, kind, value, message):
+    path = write_small_gguf(tmp_path / "small.gguf", small_model("llama"))
+    content, name = path.read_bytes(), f"llama.{key}".encode()
+    at = content.index(struct.pack("<Q", len(name)) + name)
+    rest = content[at + 8 + len(name) + 4 + 4 :]  # each of them holds four bytes
+    altered = content[:at] + field(kind, value, name) + rest
+    end = altered.index(b"token_embd.weight")
+    padding = (len(content) - len(altered)) % 32
+    path.write_bytes(altered[:end] + altered[end:] + bytes(32) * bool(padding))
+    with pytest.raises(ValueError, match=message):
+        load_gguf(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "mamba"}, "holds a 'mamba' model; only 'llama' is supported"),
+        ({"architecture": "mamba"}, "holds a 'mamba' model; only 'llama', .* are supported"),
         ({"rms_eps": None}, "lacks the field 'llama.attention.layer_norm_rms_epsilon'"),
         ({"tokenizer": "llama"}, "has a tokenizer 'llama'"),
         ({"tensors": {"layers.2.mlp.up_proj": None}}, r"lacks 1 tensors.*blocks.2.feedforward.up"),
