@@ -1,8 +1,9 @@
 """What several plots draw alike: labels at the lines' ends, seeds and their spread, plain ticks."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lib.display.claims import mean_and_error
 from lib.display.style import ink
 
 if TYPE_CHECKING:  # matplotlib is imported by those who draw
@@ -55,6 +56,48 @@ def label_lines(
     order = sorted(range(len(lines)), key=ends.__getitem__)
     for i, y in zip(order, _spread([ends[i] for i in order], gap), strict=True):
         label_line(ax, lines[i], dx=dx, dy=y - ends[i])
+
+
+def seed_dots(
+    ax: "Axes",
+    places: Sequence[float | int],
+    groups: Sequence[Sequence[float | int]],
+    color: Any,
+    *,
+    horizontal: bool = False,
+    spread: bool = True,
+    label: str | None = None,
+) -> None:
+    """Draw each seed as a dot and, in black, the groups' means with their standard errors.
+
+    `groups` holds the seeds' numbers for each place. `horizontal`: numbers along x, places along
+    y. Without `spread` only dots are drawn; a group of one seed has no standard error.
+    """
+    for i, (place, seeds) in enumerate(zip(places, groups, strict=True)):
+        dots = ([place] * len(seeds), seeds)
+        name = label if i == 0 else None
+        ax.plot(*(dots[::-1] if horizontal else dots), "o", color=color, alpha=0.6, label=name)
+        if spread and len(seeds) > 1:
+            mean, error = mean_and_error(seeds)
+            where = (mean, place) if horizontal else (place, mean)
+            bar = {"xerr" if horizontal else "yerr": error, "fmt": "|" if horizontal else "_"}
+            ax.errorbar(*where, **bar, color="black", capsize=4, markersize=12)
+
+
+def band(ax: "Axes", x: Any, low: Any, middle: Any, high: Any, color: Any, **line: Any) -> None:
+    """Draw a line over a pale band from `low` to `high`, such as the span of the seeds."""
+    ax.fill_between(x, low, high, color=color, alpha=0.25, linewidth=0)
+    ax.plot(x, middle, color=color, **line)
+
+
+def plain_numbers(ax: "Axes") -> None:
+    """1, 10, 100 at the ticks of logarithmic axes rather than powers; none at minor ticks."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _spread(heights: list[float], gap: float | int) -> list[float]:

@@ -21,12 +21,14 @@ def show_table(
     rows: Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
     columns: Sequence[str] | None = None,
     formats: Mapping[str, str] | None = None,
+    title: str | None = None,
 ) -> None:
     """Show rows as a table; columns of numbers stand to the right.
 
     `rows` are mappings (then `columns` picks and orders the keys; default: those of the first row)
     or sequences. `formats` gives a format specification for a column: `{"loss": ".3f"}`. Without
-    one, whole numbers get thousands separators and others four significant digits.
+    one, whole numbers get thousands separators and others four significant digits. `title` stands
+    above the table in bold letters.
     """
     rows = list(rows)
     if columns is None:
@@ -47,17 +49,19 @@ def show_table(
     ]
     specs = [(formats or {}).get(column) for column in columns]
     text = [[_cell(v, spec) for v, spec in zip(row, specs, strict=True)] for row in cells]
+    above = ("", "") if title is None else (f"**{escape_markdown(title)}**\n\n", f"{title}\n")
     publish(
         {
-            "text/markdown": "\n".join(
+            "text/markdown": above[0]
+            + "\n".join(
                 "| " + " | ".join(line) + " |"
                 for line in [
-                    [_markdown(column) for column in columns],
+                    [escape_markdown(column) for column in columns],
                     ["---:" if r else ":---" for r in right],
-                    *[[_markdown(cell) for cell in row] for row in text],
+                    *[[escape_markdown(cell) for cell in row] for row in text],
                 ]
             ),
-            "text/plain": _plain_table(columns, text, right),
+            "text/plain": above[1] + _plain_table(columns, text, right),
         }
     )
 
@@ -74,7 +78,7 @@ def _cell(value: Any, spec: str | None) -> str:
     return format(value, spec or ("," if isinstance(value, numbers.Integral) else ".4g"))
 
 
-def _markdown(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
     """Escape what Markdown, HTML or MathJax would read as more than text."""
     cell = re.sub(r"[\\`*_{}\[\]|~^#]", lambda m: f"&#{ord(m[0])};", html.escape(cell, quote=False))
     return cell.replace("$", "<span>&#36;</span>").replace("\n", "<br>")

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from lib.display import GRAY, PALETTE, course_style, ink, label_lines
+from lib.display import GRAY, PALETTE, course_style, ink, label_lines, plain_numbers
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 AXES = (
@@ -51,16 +50,6 @@ def three_axes(
             color = ink(line.get_color())
             first.text(0.3, height, text, color=color, transform=first.transAxes)
     return figure
-
-
-def plain_numbers(ax: "Axes") -> None:
-    """1, 10, 100 at the ticks of logarithmic axes rather than powers; none at minor ticks of y."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    for axis in (ax.xaxis, ax.yaxis):
-        if axis.get_scale() == "log":
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-            axis.set_minor_formatter(NullFormatter())
 
 
 def prediction_figure(
