@@ -15,6 +15,12 @@ ROOMS = (
     "segmentation",
     "attention",
     "attention_in_use",
+    "normalization",
+    "norm_placement",
+    "feedforward",
+    "routing",
+    "transformer",
+    "sampling",
 )
 
 

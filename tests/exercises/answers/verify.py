@@ -62,7 +62,12 @@ def outcome(function: Callable, arguments: tuple) -> Any:
         tied = [arguments[0].weight is arguments[1].weight]
     kind = str(result.dtype) if isinstance(result, torch.Tensor) else ""
     kind = kind if kind == "torch.bfloat16" else ""
-    return [plain(result), [plain(a) for a in arguments if not callable(a)], tied, kind]
+    return [
+        plain(result),
+        [plain(a) for a in arguments if isinstance(a, torch.nn.Module) or not callable(a)],
+        tied,
+        kind,
+    ]
 
 
 def differs(answer: Answer) -> bool:
