@@ -21,6 +21,8 @@ ROOMS = (
     "routing",
     "transformer",
     "sampling",
+    "decoding",
+    "compute",
 )
 
 
