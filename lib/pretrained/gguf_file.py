@@ -13,6 +13,7 @@ from lib.pretrained.gguf_reader import GGUFTensor, read_gguf
 from lib.pretrained.weights import build_model, check_dtype, fitting_tokenizer
 from lib.settings import require, shortened
 from lib.tokenization import BPETokenizer
+from lib.tokenization.pretokenization import GGUF_PATTERNS
 
 # GGUF's names of modules, and ours. {} is the number of the layer.
 NAMES = {
@@ -33,7 +34,7 @@ NAMES = {
     "blk.{}.ffn_down": "blocks.{}.feedforward.down",
     "blk.{}.post_ffw_norm": "blocks.{}.feedforward_output_norm",
 }
-PRETOKENIZERS = {"smollm": "smollm2"}  # tokenizer.ggml.pre → our name of the split pattern
+PRETOKENIZERS = GGUF_PATTERNS  # tokenizer.ggml.pre → our name of the split pattern
 CONTROL = 3  # the token type of special tokens
 ROPE_FACTORS = "rope_freqs.weight"
 
@@ -192,13 +193,19 @@ def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:
     if not isinstance(types, list) or len(types) != len(tokens):
         raise ValueError(f"tokenizer.ggml.token_type must have one entry for each of {len(tokens)}")
     special = {tokens[i]: i for i, kind in enumerate(types) if kind == CONTROL}
-    tokenizer = BPETokenizer.from_gpt2_strings(
+    keys = [f"tokenizer.ggml.{name}_token_id" for name in ("bos", "eos", "eot")]
+    bos, eos, turn = map(metadata.get, keys)
+    for key, i in zip(keys, (bos, eos, turn), strict=True):
+        if i is not None and not 0 <= i < len(tokens):
+            raise ValueError(f"{key} must be one of the {len(tokens)} ids, got {i}")
+    return BPETokenizer.from_gpt2_strings(
         tokens,
         metadata.texts("tokenizer.ggml.merges"),
         PRETOKENIZERS[pre],
         special_tokens=special,
+        bos_token=None if bos is None else tokens[bos],
+        eos_token=None if eos is None else tokens[eos],
+        adds_bos=bool(metadata.get("tokenizer.ggml.add_bos_token")),
+        other_stop_ids=() if turn in (None, eos) else (turn,),
+        chat_template=metadata.get("tokenizer.chat_template"),
     )
-    tokenizer.bos_id = metadata.get("tokenizer.ggml.bos_token_id")
-    tokenizer.eos_id = metadata.get("tokenizer.ggml.eos_token_id")
-    tokenizer.chat_template = metadata.get("tokenizer.chat_template")
-    return tokenizer

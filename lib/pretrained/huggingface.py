@@ -36,8 +36,8 @@ def load_folder(
     settings = _read_json(folder / "config.json")
     config = read_config(settings)
     found = None
-    if tokenizer and (folder / "tokenizer.json").is_file():
-        found = fitting_tokenizer(lambda: _read_tokenizer(folder, settings), config, folder.name)
+    if tokenizer and any((folder / f"tokenizer.{end}").is_file() for end in ("json", "model")):
+        found = fitting_tokenizer(lambda: BPETokenizer.load(folder), config, folder.name)
     weights = dict(_read_weights(folder, settings["model_type"], config, dtype))
     return build_model(config, weights, folder.name), found
 
@@ -92,21 +92,6 @@ def _weight_files(folder: Path) -> list[str]:
         if Path(name).name != name:
             raise ValueError(f"{index.name} names a file outside the folder: {name!r}")
     return sorted(set(files.values()))
-
-
-def _read_tokenizer(folder: Path, settings: dict) -> BPETokenizer:
-    tokenizer = BPETokenizer.load(folder / "tokenizer.json")
-    for name in ("bos", "eos"):
-        ids = settings.get(f"{name}_token_id")
-        if ids is not None:
-            setattr(tokenizer, f"{name}_id", ids[0] if isinstance(ids, list) else ids)
-    extra = folder / "tokenizer_config.json"
-    template = folder / "chat_template.jinja"
-    if template.is_file():
-        tokenizer.chat_template = template.read_text(encoding="utf-8")
-    elif extra.is_file():
-        tokenizer.chat_template = _read_json(extra).get("chat_template")
-    return tokenizer
 
 
 def _read_json(path: Path) -> dict:

@@ -18,10 +18,15 @@ CACHED_LENGTH = 64  # characters; longer words hardly ever come again
 class MergeTable:
     """Ranks of pairs, and the token that each rank makes."""
 
-    def __init__(self, merges: Sequence[Pair], merged_ids: Sequence[int]) -> None:
+    def __init__(
+        self, merges: Sequence[Pair], merged_ids: Sequence[int], equal_ranks: bool = False
+    ) -> None:
         self.merged_ids = list(merged_ids)
         # a pair that is listed twice keeps its first rank
         self.ranks = {merges[i]: i for i in range(len(merges) - 1, -1, -1)}
+        if equal_ranks:  # of a token's merges each gets the first one's rank
+            first = {token: i for i, token in reversed([*enumerate(self.merged_ids)])}
+            self.ranks = {pair: first[self.merged_ids[i]] for pair, i in self.ranks.items()}
 
     def merge(self, ids: list[int]) -> list[int]:
         """Merge until no known pair is left; of equal ranks the leftmost goes first.

@@ -9,10 +9,14 @@ Qwen's and SmolLM2's as in their tokenizer.json; BERT's rules from Devlin et al.
 (arXiv 1810.04805) and the released tokenization code.
 """
 
+import hashlib
+import json
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
+from operator import index
+from typing import Any, SupportsIndex
 
 import regex
 
@@ -43,6 +47,16 @@ PATTERNS: dict[str, str] = {
     # BERT: runs of anything but white space and punctuation; each punctuation mark by itself.
     "bert": r"[^\s\p{P}$+<=>^`|~]+|[\p{P}$+<=>^`|~]",
 }
+# llama.cpp's names of splits (tokenizer.ggml.pre in a GGUF file), where they are one of ours.
+GGUF_PATTERNS = {
+    **dict.fromkeys(("gpt-2", "mpt", "olmo", "jais", "trillion"), "gpt2"),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe"), "gpt4"),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan"), "qwen2"),
+    **dict.fromkeys(
+        ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"),
+        "smollm2",
+    ),
+}
 DROPS_GAPS = frozenset({"whitespace", "bert"})  # these lose the white space between the words
 
 
@@ -52,15 +66,17 @@ def compile_pattern(pattern: str) -> regex.Pattern:
 
     Raises ValueError for an expression that does not compile or that matches the empty text.
     """
+    if not isinstance(pattern, str):
+        raise TypeError(f"pattern must be a name, a regular expression or None, got {pattern!r}")
     try:
         compiled = regex.compile(PATTERNS.get(pattern, pattern))
-    except regex.error as error:
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
         raise ValueError(
-            f"pattern {pattern!r} is neither one of {sorted(PATTERNS)} nor a valid "
+            f"pattern {_short(pattern)} is neither one of {sorted(PATTERNS)} nor a valid "
             f"regular expression: {error}"
         ) from error
-    if compiled.fullmatch(""):
-        raise ValueError(f"pattern {pattern!r} matches the empty text, so it cuts nothing")
+    if compiled.fullmatch("", timeout=1):
+        raise ValueError(f"pattern {_short(pattern)} matches the empty text, so it cuts nothing")
     return compiled
 
 
@@ -73,23 +89,37 @@ def split(text: str, pattern: str | None) -> list[str]:
     if pattern is None:
         return [text] if text else []
     compiled = compile_pattern(pattern)
-    # findall is quickest, but returns the groups where a pattern has any
-    words = compiled.findall(text) if not compiled.groups else _matches(compiled, text)
+    if compiled.groups:  # findall is quickest, but would return them
+        words = [match.group() for match in find(compiled, text)]
+    else:
+        words = _within_limit(compiled, text, compiled.findall)
     if pattern in DROPS_GAPS or sum(map(len, words)) == len(text):
         return words
-    return _with_gaps(compiled, text)
-
-
-def _matches(compiled: regex.Pattern, text: str) -> list[str]:
-    return [match.group() for match in compiled.finditer(text)]
-
-
-def _with_gaps(compiled: regex.Pattern, text: str) -> list[str]:
     words, end = [], 0
-    for match in compiled.finditer(text):
+    for match in find(compiled, text):
         words += [text[end : match.start()], match.group()]
         end = match.end()
     return [word for word in [*words, text[end:]] if word]
+
+
+def find(compiled: regex.Pattern, text: str) -> list[regex.Match]:
+    """All matches; ValueError for an expression that tries too many ways to match."""
+    return _within_limit(compiled, text, lambda *a, **k: list(compiled.finditer(*a, **k)))
+
+
+def _within_limit(compiled: regex.Pattern, text: str, search: Callable[..., list]) -> list:
+    seconds = 2 + len(text) / 50_000
+    try:
+        return search(text, timeout=seconds)
+    except TimeoutError as error:
+        raise ValueError(
+            f"pattern {_short(compiled.pattern)} takes more than {seconds:.0f} s on a text of "
+            f"{len(text):,} characters: it tries too many ways to match"
+        ) from error
+
+
+def _short(pattern: str) -> str:
+    return repr(pattern if len(pattern) <= 200 else pattern[:200] + "…")
 
 
 # CJK ideographs, each of which BERT takes as a word (ranges from its tokenization code).
@@ -177,3 +207,26 @@ def unspell(token: str) -> bytes:
         raise ValueError(
             f"token {token!r} is not in GPT-2's byte spelling: {error.args[0]!r} stands for no byte"
         ) from error
+
+
+SPACE = "▁"  # what SentencePiece writes for a space
+SPACED_WORD = regex.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
+BYTE_PIECES = {f"<0x{byte:02X}>": byte for byte in range(256)}  # its tokens for single bytes
+
+
+def as_ids(ids: Iterable[SupportsIndex], vocab_size: int) -> list[int]:
+    """`ids` (a list, an array, a tensor) as a list; ValueError for one outside the vocabulary."""
+    try:
+        ids = [index(i) for i in (ids.tolist() if hasattr(ids, "tolist") else ids)]
+    except TypeError as error:
+        raise TypeError(f"ids must be whole numbers in one list: {error}") from error
+    for i in ids:
+        if not 0 <= i < vocab_size:
+            raise ValueError(f"id {i} is not in the vocabulary (0 to {vocab_size - 1})")
+    return ids
+
+
+def fingerprint(content: Any) -> str:
+    """The SHA-256 of a list or dict as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -5,6 +5,7 @@ matter here, so a reader of forty lines does it, and the course needs one depend
 Source: sentencepiece_model.proto and normalizer.cc of SentencePiece; Kudo and Richardson 2018.
 """
 
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -27,23 +28,25 @@ class SentencePieceModel:
     byte_fallback: bool = False
     add_dummy_prefix: bool = True
     remove_extra_whitespaces: bool = True
+    space_after_words: bool = False
+    escape_whitespaces: bool = True
     character_map: bytes = b""
 
 
-def read(path: str | os.PathLike) -> SentencePieceModel:
-    """Read a .model file; ValueError if it is damaged or not a unigram model."""
+def read(path: str | os.PathLike, kind: str = "unigram") -> SentencePieceModel:
+    """Read a .model file; ValueError if it is damaged or of another kind of model."""
     data = Path(path).read_bytes()
     try:
-        return _parse(data)
+        return _parse(data, kind)
     except (IndexError, struct.error, UnicodeDecodeError, TypeError) as error:
         raise ValueError(f"{path}: not a SentencePiece model, or damaged ({error})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _parse(data: bytes) -> SentencePieceModel:
+def _parse(data: bytes, wanted: str) -> SentencePieceModel:
     model = SentencePieceModel([], [], [])
-    kind = 1
+    kind = "unigram"
     for number, value in _fields(data):
         if number == 1:  # a piece
             piece = dict(_fields(value))
@@ -52,26 +55,25 @@ def _parse(data: bytes) -> SentencePieceModel:
             model.types.append(piece.get(3, NORMAL))
         elif number == 2:  # how it was trained
             trainer = dict(_fields(value))
-            kind = trainer.get(3, 1)
+            kind = MODEL_TYPES.get(trainer.get(3, 1), str(trainer.get(3)))
             model.byte_fallback = bool(trainer.get(35, 0))
-            if trainer.get(24):
-                raise ValueError("treat_whitespace_as_suffix is not supported")
+            model.space_after_words = bool(trainer.get(24, 0))
         elif number == 3:  # how texts are normalized
             normalizer = dict(_fields(value))
             model.character_map = normalizer.get(2, b"")
             model.add_dummy_prefix = bool(normalizer.get(3, 1))
             model.remove_extra_whitespaces = bool(normalizer.get(4, 1))
-            if not normalizer.get(5, 1):
-                raise ValueError("escape_whitespaces=false is not supported")
-    if kind != 1:
-        raise ValueError(
-            f"a {MODEL_TYPES.get(kind, kind)!r} model is not supported, only 'unigram'"
-        )
+            model.escape_whitespaces = bool(normalizer.get(5, 1))
     if not model.pieces:
         raise ValueError("not a SentencePiece model: it holds no pieces")
-    if USER_DEFINED in model.types:
-        piece = model.pieces[model.types.index(USER_DEFINED)]
-        raise ValueError(f"user-defined symbols are not supported, found {piece!r}")
+    if kind != wanted:
+        reader = {
+            "unigram": "; UnigramTokenizer.load reads it",
+            "bpe": "; BPETokenizer.load reads it",
+        }
+        raise ValueError(f"a {kind!r} model, not {wanted!r}{reader.get(kind, '')}")
+    if not all(map(math.isfinite, model.scores)):
+        raise ValueError("damaged: a score is not a finite number")
     return model
 
 
@@ -103,6 +105,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     while True:
         value |= (data[at] & 0x7F) << shift
         shift += 7
+        if shift > 70:
+            raise ValueError("not a SentencePiece model, or damaged (a number of over ten bytes)")
         at += 1
         if not data[at - 1] & 0x80:
             return value, at
@@ -115,10 +119,19 @@ def write(model: SentencePieceModel, path: str | os.PathLike) -> None:
         _field(1, _field(1, piece.encode()) + _field(2, score) + _field(3, kind))
         for piece, score, kind in zip(model.pieces, model.scores, model.types, strict=True)
     )
-    trainer = [(3, 1), (4, len(model.pieces)), (35, int(model.byte_fallback)), (40, unknown)]
+    trainer = [
+        (3, 1),
+        (24, int(model.space_after_words)),
+        (4, len(model.pieces)),
+        (35, int(model.byte_fallback)),
+        (40, unknown),
+    ]
     trainer += [(41, -1), (42, -1), (43, -1)]  # no BOS, EOS, padding
     normalizer = _field(1, b"identity") + _field(3, int(model.add_dummy_prefix))
     normalizer += _field(4, int(model.remove_extra_whitespaces))
+    normalizer += _field(5, int(model.escape_whitespaces))
+    if model.character_map:
+        normalizer += _field(2, model.character_map)
     data += _field(2, b"".join(_field(number, value) for number, value in trainer))
     data += _field(3, normalizer)
     write_file(path, data)

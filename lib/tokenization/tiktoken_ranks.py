@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.tokenization.pretokenization import spell
+from lib.tokenization.tokenizer_json import MOST_HOLES
+
+LONGEST = 4096  # bytes of a token; every way to cut it is tried
 
 
 def read(path: str | os.PathLike, special_tokens: Mapping[str, int]) -> dict[str, Any]:
@@ -37,13 +40,17 @@ def read(path: str | os.PathLike, special_tokens: Mapping[str, int]) -> dict[str
         if i in by_id:
             raise ValueError(f"special token {token!r}: id {i} is taken by {by_id[i]!r}")
         by_id[i] = token
-    if sorted(by_id) != list(range(len(by_id))):
-        raise ValueError(f"{path}: the ids do not run from 0 to {len(by_id) - 1}")
+    if max(by_id) >= len(by_id) + MOST_HOLES or min(by_id) < 0:
+        raise ValueError(f"{path}: id {max(by_id)} is not near the {len(by_id)} tokens")
+    longest = max(map(len, ranks))
+    if longest > LONGEST:
+        raise ValueError(f"{path}: a token of {longest:,} bytes; at most {LONGEST:,} are read")
     merges = [
         (ranks[token[:cut]], ranks[token[cut:]])
         for token in sorted(ranks, key=ranks.__getitem__)
         for cut in range(1, len(token))
         if token[:cut] in ranks and token[cut:] in ranks
     ]
-    tokens = [by_id[i] for i in range(len(by_id))]
-    return {"tokens": tokens, "merges": merges, "special_tokens": dict(special_tokens)}
+    tokens = [by_id.get(i, "") for i in range(max(by_id) + 1)]
+    special = dict(special_tokens)
+    return {"tokens": tokens, "merges": merges, "special_tokens": special, "equal_ranks": True}

@@ -33,10 +33,8 @@ def data():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model_type": "bpe"}, "a 'bpe' model is not supported, only 'unigram'"),
-        ({"model_type": "char"}, "a 'char' model is not supported"),
-        ({"user_defined_symbols": ["<sep>"]}, "user-defined symbols are not supported, found '<s"),
-        ({"treat_whitespace_as_suffix": True}, "treat_whitespace_as_suffix is not supported"),
+        ({"model_type": "bpe"}, "a 'bpe' model, not 'unigram'; BPETokenizer.load reads it"),
+        ({"model_type": "char"}, "a 'char' model, not 'unigram'"),
     ],
 )
 def test_other_kinds_are_named(tmp_path, settings, message):

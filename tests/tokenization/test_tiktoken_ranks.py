@@ -55,7 +55,7 @@ def test_ids_of_longer_texts(pair):
         (b"IQ==", "line 257: not a token and a rank: b'IQ=='"),
         (b"!!! 256", "line 257: not a token and a rank"),
         (b"YWI= x", "line 257: not a token and a rank"),
-        (b"YWI= 300", "the ids do not run from 0 to 256"),
+        (b"YWI= 3000000", "id 3000000 is not near the 257 tokens"),
         (b"YWI= 7", "two tokens have the same rank"),
     ],
 )

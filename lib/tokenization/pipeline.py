@@ -1,0 +1,240 @@
+"""The steps of a tokenizer.json that come before its model: what changes a text, what cuts it.
+
+A step is what the file has, {"type": …, …}. `normalizer` and `pre_tokenizer` turn a list of steps
+into one function, and name the step that they do not know.
+Source: the `normalizers` and `pre_tokenizers` of Hugging Face tokenizers.
+"""
+
+import base64
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import groupby
+from typing import Any
+
+import regex
+
+from lib.tokenization.pretokenization import compile_pattern, find, split
+from lib.tokenization.sentencepiece_model import CharacterMap
+
+Step = dict[str, Any]
+Cut = Callable[[str, bool], list[str]]  # (text, whether the whole text begins here) → pieces
+
+_SIGNS = r"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}"
+WORD_SIGN = f"[{_SIGNS}]"  # Rust's \w
+PUNCTUATION = r"[\p{P}$+<=>^`|~]"
+CUTS = {  # type → (pattern, behavior, invert) of the Split that does the same
+    "Whitespace": (rf"{WORD_SIGN}+|[^\s{_SIGNS}]+", "Removed", True),
+    "WhitespaceSplit": (r"\s", "Removed", False),
+}
+BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+_SPACES = regex.compile(r"\s*")
+LARGEST = 1 << 24  # characters that a replacement may make of a text
+
+
+def normalizer(steps: Sequence[Step]) -> Callable[[str], str]:
+    """One function that applies each normalizer; ValueError names a step that is not known."""
+    changes = [_named("normalizer", _change, step) for step in steps]
+
+    def apply(text: str) -> str:
+        for change in changes:
+            text = change(text)
+        return text
+
+    return apply
+
+
+def pre_tokenizer(steps: Sequence[Step]) -> Cut:
+    """One function that cuts with each pre-tokenizer in turn; ValueError names an unknown step."""
+    cuts = [_named("pre-tokenizer", _cut, step) for step in steps]
+
+    def apply(text: str, first: bool = True) -> list[str]:
+        pieces = [text] if text else []
+        for cut in cuts:
+            pieces = [
+                part
+                for n, piece in enumerate(pieces)
+                for part in cut(piece, first and not n)
+                if part
+            ]
+        return pieces
+
+    return apply
+
+
+def _named(what: str, make: Callable[[str, Step], Any], step: Step) -> Any:
+    if not isinstance(step, dict) or not isinstance(step.get("type"), str):
+        raise ValueError(f"{what} {_short(step)} is no step with a type")
+    try:
+        made = make(step["type"], step)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{what} {_short(step)} is damaged: {error!r}") from error
+    except ValueError as error:
+        raise ValueError(f"{what} {_short(step)}: {error}") from error
+    if made is None:
+        raise ValueError(f"{what} {step['type']!r} is not supported: {_short(step)}")
+    return made
+
+
+def _short(step: Any) -> str:
+    text = repr(step)
+    return text if len(text) < 200 else f"{text[:200]}…"
+
+
+def _change(kind: str, step: Step) -> Callable[[str], str] | None:
+    if kind in ("NFC", "NFD", "NFKC", "NFKD"):
+        return partial(unicodedata.normalize, kind)
+    if kind == "Lowercase":  # letter by letter: a final Σ becomes σ, not ς
+        return lambda text: "".join(map(str.lower, text))
+    if kind == "StripAccents":
+        return partial(regex.compile(r"\p{Mn}").sub, "")
+    if kind == "Strip":
+        ends = [r"\A\s+"] * step.get("strip_left", True) + [r"\s+\Z"] * step.get(
+            "strip_right", True
+        )
+        return partial(regex.compile("|".join(ends) or r"(?!)").sub, "")
+    if kind == "Prepend":
+        prefix = step["prepend"]
+        return lambda text: prefix + text if text else text
+    if kind == "Replace":
+        return partial(_replace, _expression(step), str(step["content"]))
+    if kind == "Precompiled":
+        return CharacterMap(base64.b64decode(step["precompiled_charsmap"])).apply
+    return None
+
+
+def _replace(pattern: str, content: str, text: str) -> str:
+    parts, end = [], 0
+    for match in find(compile_pattern(pattern), text):
+        parts += [text[end : match.start()], content]
+        end = match.end()
+    if sum(map(len, parts)) > LARGEST:
+        raise ValueError(f"replacing {pattern!r} makes more than {LARGEST:,} characters of a text")
+    return "".join([*parts, text[end:]])
+
+
+def _strip(text: str, left: bool, right: bool) -> str:
+    start, end = _SPACES.match(text).end() if left else 0, len(text)
+    while right and end > start and text[end - 1].isspace():
+        end -= 1
+    return text[start:end]
+
+
+def _expression(step: Step) -> str:
+    """The pattern of a Split or a Replace: a regular expression, or a text as it stands."""
+    pattern = step["pattern"]
+    return pattern["Regex"] if "Regex" in pattern else regex.escape(pattern["String"])
+
+
+def _cut(kind: str, step: Step) -> Cut | None:
+    if kind == "Split":
+        return _splitter(_expression(step), step["behavior"], step.get("invert", False))
+    if kind == "Digits":
+        behavior = "Isolated" if step.get("individual_digits") else "Contiguous"
+        return _splitter(r"\p{N}", behavior, False)
+    if kind == "Punctuation":
+        return _splitter(PUNCTUATION, step.get("behavior", "Isolated"), False)
+    if kind == "CharDelimiterSplit":
+        return _splitter(regex.escape(step["delimiter"]), "Removed", False)
+    if kind in CUTS:
+        return _splitter(*CUTS[kind])
+    if kind == "BertPreTokenizer":
+        return pre_tokenizer([{"type": "WhitespaceSplit"}, {"type": "Punctuation"}])
+    if kind == "ByteLevel":
+        prefix = " " if step.get("add_prefix_space", True) else ""
+        cut = partial(split, pattern="gpt2" if step.get("use_regex", True) else None)
+        return lambda text, first: cut(text if text[:1] == " " else prefix + text)
+    if kind == "Metaspace":
+        return _metaspace(step)
+    return None
+
+
+def _metaspace(step: Step) -> Cut:
+    space = step.get("replacement", "▁")
+    scheme = step.get("prepend_scheme") or (
+        "always" if step.get("add_prefix_space", True) else "never"
+    )
+    if scheme not in ("always", "first", "never"):
+        raise ValueError(f"prepend_scheme must be 'always', 'first' or 'never', got {scheme!r}")
+    cut = _splitter(regex.escape(space), "MergedWithNext", False)
+
+    def apply(text: str, first: bool) -> list[str]:
+        text = text.replace(" ", space)
+        if text[:1] != space and (scheme == "always" or (scheme == "first" and first)):
+            text = space + text
+        return cut(text, first) if step.get("split", True) else [text]
+
+    return apply
+
+
+def _splitter(pattern: str, behavior: str, invert: bool) -> Cut:
+    if behavior not in BEHAVIORS:
+        raise ValueError(f"behavior must be one of {BEHAVIORS}, got {behavior!r}")
+    compiled = compile_pattern(pattern)
+    if behavior == "Isolated":
+        return lambda text, first: split(text, pattern)
+    return lambda text, first: _pieces(_matches(compiled, text, invert), behavior)
+
+
+def _matches(compiled: regex.Pattern, text: str, invert: bool) -> list[tuple[str, bool]]:
+    """The whole text in pieces, and whether each is a match (with `invert`: no match)."""
+    pieces, end = [], 0
+    for match in find(compiled, text):
+        pieces += [(text[end : match.start()], invert), (match.group(), not invert)]
+        end = match.end()
+    return [(piece, hit) for piece, hit in [*pieces, (text[end:], invert)] if piece]
+
+
+def _pieces(pieces: list[tuple[str, bool]], behavior: str) -> list[str]:
+    if behavior == "Removed":
+        return [piece for piece, hit in pieces if not hit]
+    if behavior == "Contiguous":
+        groups = groupby(pieces, lambda piece: piece[1])
+        return ["".join(piece for piece, _ in group) for _, group in groups]
+    backward = behavior == "MergedWithNext"
+    merged: list[str] = []
+    previous = False
+    for piece, hit in reversed(pieces) if backward else pieces:
+        if hit and not previous and merged:  # the first of a run of matches joins its neighbor
+            merged[-1] = piece + merged[-1] if backward else merged[-1] + piece
+        else:
+            merged.append(piece)
+        previous = hit
+    return merged[::-1] if backward else merged
+
+
+@lru_cache(maxsize=64)
+def _finder(tokens: frozenset[str]) -> regex.Pattern:
+    return regex.compile(r"\L<tokens>", tokens=tokens)
+
+
+def find_tokens(
+    text: str, tokens: Collection[str], options: Mapping[str, Collection[str]] | None = None
+) -> Iterator[tuple[str, str | None]]:
+    """(piece, the token that it is or None): `text` cut at `tokens`, the longest match first.
+
+    `options` of a token: "lstrip" and "rstrip" take the white space beside it along, "single_word"
+    finds it only where no letter, digit or underscore touches it.
+    """
+    end = 0
+    for match in _finder(frozenset(tokens)).finditer(text) if tokens else ():
+        token, (start, stop) = match.group(), match.span()
+        option = options.get(token, ()) if options else ()
+        if "single_word" in option and _touches(text, start, stop):
+            continue
+        while "lstrip" in option and start > end and text[start - 1].isspace():
+            start -= 1
+        if "rstrip" in option:
+            stop = _SPACES.match(text, stop).end()
+        if start > end:
+            yield text[end:start], None
+        yield text[max(start, end) : stop], token
+        end = max(end, stop)
+    if end < len(text):
+        yield text[end:], None
+
+
+def _touches(text: str, start: int, stop: int) -> bool:
+    sign = compile_pattern(WORD_SIGN)
+    before, after = text[start - 1 : start] if start else "", text[stop : stop + 1]
+    return bool(sign.match(before) or sign.match(after))
