@@ -129,22 +129,6 @@ class BPEEncoder:
         self._cache = WordCache(self._encode_word)
 
     @property
-    def bos_id(self) -> int | None:
-        """The id of `bos_token`."""
-        return self.token_to_id.get(self.bos_token)
-
-    @property
-    def eos_id(self) -> int | None:
-        """The id of `eos_token`, or the first stop id where it has no name."""
-        return self.token_to_id.get(self.eos_token, next(iter(self.other_stop_ids), None))
-
-    @property
-    def stop_ids(self) -> tuple[int, ...]:
-        """All ids that end a text: EOS first, then those that a model's files name beside it."""
-        first = () if self.eos_id is None else (self.eos_id,)
-        return tuple(dict.fromkeys((*first, *self.other_stop_ids)))
-
-    @property
     def fingerprint(self) -> str:
         """A checksum of all that `encode` depends on: equal for tokenizers that encode alike."""
         names = [field.name for field in fields(self) if field.name not in OTHER_FIELDS]

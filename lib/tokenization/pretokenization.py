@@ -13,7 +13,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from operator import index
 from typing import Any, SupportsIndex
@@ -230,3 +230,19 @@ def fingerprint(content: Any) -> str:
     """The SHA-256 of a list or dict as canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+MOST_HOLES = 1 << 17  # ids that no token has
+
+
+def in_order(ids: Mapping[str, int]) -> list[str]:
+    """The tokens by id, "" where no token has the id; ValueError where two have the same."""
+    by_id: dict[int, str] = {}
+    for token, i in ids.items():
+        if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < len(ids) + MOST_HOLES:
+            raise ValueError(
+                f"token {token!r}: id {i!r} is no whole number near the {len(ids)} tokens"
+            )
+        if by_id.setdefault(i, token) != token:
+            raise ValueError(f"two tokens have the id {i}: {by_id[i]!r} and {token!r}")
+    return [by_id.get(i, "") for i in range(max(by_id, default=-1) + 1)]

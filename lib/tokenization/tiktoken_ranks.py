@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.tokenization.pretokenization import spell
-from lib.tokenization.tokenizer_json import MOST_HOLES
+from lib.tokenization.pretokenization import MOST_HOLES, spell
 
 LONGEST = 4096  # bytes of a token; every way to cut it is tried
 

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS
+from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, in_order
 
 Json = dict[str, Any]
 OPTIONS = ("lstrip", "rstrip", "single_word", "normalized")
-MOST_HOLES = 1 << 17  # ids that no token has
 READERS = {"Unigram": ("T5", "UnigramTokenizer"), "WordPiece": ("BERT", "WordPieceTokenizer")}
 
 
@@ -104,19 +103,6 @@ def _vocabulary(model: Json, added: Mapping[str, int]) -> tuple[list[str], list[
             raise ValueError(f"merge {rank} ({left!r}, {right!r}) needs a token that is not there")
         merges.append((ids[left], ids[right]))
     return in_order(ids), merges
-
-
-def in_order(ids: Mapping[str, int]) -> list[str]:
-    """The tokens by id, "" where no token has the id; ValueError where two have the same."""
-    by_id: dict[int, str] = {}
-    for token, i in ids.items():
-        if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < len(ids) + MOST_HOLES:
-            raise ValueError(
-                f"token {token!r}: id {i!r} is no whole number near the {len(ids)} tokens"
-            )
-        if by_id.setdefault(i, token) != token:
-            raise ValueError(f"two tokens have the id {i}: {by_id[i]!r} and {token!r}")
-    return [by_id.get(i, "") for i in range(max(by_id, default=-1) + 1)]
 
 
 def _parts(step: Json | None, key: str) -> list[Json]:
