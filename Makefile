@@ -22,7 +22,8 @@ READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip install --constraint constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Two processes share the test files. Each has one thread: two of each would disturb each other.
-TWO   := --numprocesses 2 --dist loadfile
+# The chapters come first, being the longest; a process that dies ends the run as failed.
+TWO   := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 ALONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 export CHROMIUM
 
@@ -51,7 +52,9 @@ test: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m lib.downloads
-	@$(ALONE) $(RUN) -m pytest --nbmake --nbmake-timeout=300 $(TWO) tests notebooks $(TEST_ARGS)
+	@$(RUN) -m tools.wheel
+	@$(ALONE) JUPYTER_PATH=$(CURDIR)/build/wheel/share/jupyter $(RUN) -m pytest \
+	  --nbmake --nbmake-timeout=300 $(TWO) build/wheel/notebooks tests $(TEST_ARGS)
 
 test-browser: $(VENV)/.browser $(VENV)/.book
 	@$(RUN) -m tools.browser
