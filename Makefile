@@ -27,13 +27,14 @@ TWO   := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-re
 ALONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 export CHROMIUM
 
-.PHONY: help lab test test-browser book notebooks figures experiments bench readme badges constraints clean
+.PHONY: help lab test test-browser exercises book notebooks figures experiments bench readme badges constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make lab          open the course in JupyterLab"
 	@echo "make test         run every check and every notebook"
 	@echo "make test-browser move every widget by keyboard in a browser, and read the book in it"
+	@echo "make exercises    judge right and wrong answers by the exercises' checks (NAMES=... for some)"
 	@echo "make book         make the executed notebooks a web book: build/book/html"
 	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
 	@echo "make figures      draw the committed figures again"
@@ -61,6 +62,9 @@ test-browser: $(VENV)/.browser $(VENV)/.book
 	@$(RUN) -m lib.downloads
 	@$(RUN) -m tools.book
 	@COURSE_BROWSER=1 COURSE_RECORD=$(RECORD) $(RUN) -m pytest tests/browser $(TEST_ARGS)
+
+exercises: $(READY)
+	@$(ALONE) $(RUN) -m tests.exercises.answers $(NAMES)
 
 book: $(VENV)/.book
 	@$(RUN) -m lib.downloads

@@ -23,6 +23,8 @@ ROOMS = (
     "sampling",
     "decoding",
     "compute",
+    "scaling",
+    "reasoning",
 )
 
 
