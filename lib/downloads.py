@@ -134,7 +134,8 @@ def smollm2_path() -> Path:
 
 def _place(filename: str) -> Path:
     """Where a file of this name lies in the cache."""
-    if filename in ("", "..") or Path(filename).name != filename or "\\" in filename:
+    plain = isinstance(filename, str) and filename not in ("", "..")
+    if not plain or Path(filename).name != filename or {"\\", "\0"} & set(filename):
         raise ValueError(f"filename must be a plain name inside the cache, got {filename!r}")
     target = cache_directory() / filename
     if target.is_dir():

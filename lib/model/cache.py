@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.model.config import ModelConfig
+from lib.settings import require
 
 
 class KVCache:
@@ -24,6 +25,8 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
+        require("batch_size", batch_size, "[1, inf)", whole=True)
+        require("capacity", capacity, "[1, inf)", whole=True)
         self.capacity, self.n_sinks, self.length = capacity, config.window_sinks, 0
         # The window of each layer that is kept as a ring; None where all positions have room.
         windows = [config.layer_window(layer) for layer in range(config.n_layers)]
@@ -48,6 +51,8 @@ class KVCache:
         Without a window these are views of all positions so far. With one, `key_positions` says
         which positions they are; they may be out of order.
         """
+        if len(key) != len(self.keys[layer]):
+            raise ValueError(f"the cache has {len(self.keys[layer])} rows, got {len(key)}")
         if self.rings[layer] is not None:
             return self._append_to_ring(layer, key, value)
         keys, values, end = self.keys[layer], self.values[layer], self.length + key.shape[2]

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.model.transformer import LanguageModel
+from lib.settings import require
 
 
 @torch.no_grad()
@@ -18,7 +19,8 @@ def with_kv_heads(model: LanguageModel, n_kv_heads: int) -> LanguageModel:
     divides the other.
     """
     config, old = model.config, model.config.n_kv_heads
-    if n_kv_heads < 1 or max(n_kv_heads, old) % min(n_kv_heads, old):
+    require("n_kv_heads", n_kv_heads, "[1, inf)", whole=True)
+    if max(n_kv_heads, old) % min(n_kv_heads, old):
         raise ValueError(f"n_kv_heads must divide {old} or be a multiple of it, got {n_kv_heads}")
     with torch.device("meta"):  # no memory for weights that are about to be replaced
         converted = LanguageModel(config.replace(n_kv_heads=n_kv_heads))

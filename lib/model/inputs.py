@@ -31,9 +31,10 @@ def check_ids(config: ModelConfig, ids: Int[Tensor, "B T"], *, wait: bool = Fals
         raise ValueError(f"ids must be (batch, position), got {_shape(ids)}")
     if 0 in ids.shape:
         raise ValueError(f"ids must hold at least one token, got an empty {_shape(ids)}")
-    if ids.dtype not in (torch.int64, torch.int32):
-        raise ValueError(f"ids must be whole numbers (torch.int64 or int32), got {ids.dtype}")
-    if wait or ids.device.type == "cpu":
+    if ids.dtype not in (torch.int64, torch.int32) or ids.layout != torch.strided:
+        kind = ids.dtype if ids.layout == torch.strided else ids.layout
+        raise ValueError(f"ids must be whole numbers (torch.int64 or int32), got {kind}")
+    if (wait and ids.device.type != "meta") or ids.device.type == "cpu":
         low, high = (int(value) for value in ids.aminmax())
         if low < 0 or high >= config.vocab_size:
             raise ValueError(f"ids must be in 0 .. {config.vocab_size - 1}, got {low} .. {high}")

@@ -14,6 +14,7 @@ from lib.model.inputs import PaddingMask, as_mask, check_ids, check_length
 from lib.model.masks import causal_mask
 from lib.model.normalization import make_norm
 from lib.model.positions import make_positions, rope_tables
+from lib.settings import require
 
 
 class Block(nn.Module):
@@ -139,6 +140,11 @@ class LanguageModel(nn.Module):
     ) -> tuple[Float[Tensor, "B T C"], Rotary | None, Bool[Tensor, "B 1 T S"] | None]:
         """What the first block receives: the embedded ids, the rotary tables and the mask."""
         check_ids(self.config, ids)
+        if ids.device != self.embedding.weight.device:
+            raise ValueError(
+                f"ids are on {ids.device}, the model on {self.embedding.weight.device}: use "
+                "ids.to(model.embedding.weight.device)"
+            )
         n_query, n_key = ids.shape[1], past + ids.shape[1]
         check_length(self.config, n_key)
         if attention_mask is None:
@@ -186,8 +192,7 @@ class LanguageModel(nn.Module):
     @torch.no_grad()
     def attention_steps(self, ids: Int[Tensor, "B T"], layer: int) -> AttentionSteps:
         """Queries, keys, values, scores, weights and outputs of one layer's heads."""
-        if not 0 <= layer < len(self.blocks):
-            raise ValueError(f"layer must be in 0 .. {len(self.blocks) - 1}, got {layer}")
+        require("layer", layer, f"[0, {len(self.blocks) - 1}]", whole=True)
         x, rotary, mask = self.embed(ids)
         for block in self.blocks[:layer]:
             x = block(x, rotary, mask)

@@ -1,5 +1,6 @@
 """Floor 2: pretrained weights into our own transformer."""
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -34,7 +35,13 @@ def load_pretrained(
 
     if not isinstance(name, str | Path):
         raise ValueError(f"name must be a text or a path, got {shortened(name)}")
-    path, name = Path(name).expanduser(), str(name)
+    path, name = Path(name), str(name)
+    # No system has such a path.
+    if len(name) > 4096 or "\0" in name or max(map(len, name.split("/"))) > 255:
+        raise ValueError(f"unknown model {shortened(name)}")
+    if name.startswith("~"):
+        with contextlib.suppress(RuntimeError):  # a user that there is not
+            path = path.expanduser()
     if name == "smollm2-135m-instruct":
         return load_gguf(smollm2_path(), dtype, tokenizer=tokenizer)
     if path.is_dir():

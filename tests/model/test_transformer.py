@@ -132,5 +132,5 @@ def test_bad_input_is_named():
         model(torch.zeros(1, 25, dtype=torch.long))
     with pytest.raises(ValueError, match="attention_mask must cover 3 positions, got 2"):
         model(torch.zeros(1, 3, dtype=torch.long), torch.ones(1, 2, dtype=torch.bool))
-    with pytest.raises(ValueError, match=r"layer must be in 0 \.\. 2, got 3"):
+    with pytest.raises(ValueError, match=r"layer must be an integer in \[0, 2\], got 3"):
         model.attention_steps(torch.zeros(1, 3, dtype=torch.long), 3)
