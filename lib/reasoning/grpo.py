@@ -14,11 +14,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lib.model import LanguageModel
+from lib.reasoning.rewards import Reward
 from lib.reasoning.rollouts import Rollouts, response_log_p, sample
 from lib.reasoning.task import decode, encode
+from lib.settings import require, require_all
+from lib.training.optimizer import DivergedError, check_clipping, clipped_step
 
-Reward = Callable[[Any, list[str]], float]  # (problem, words of the response)
 NO_SIGNAL = 0.01  # an advantage below this is rounding
+RANGES = {
+    **dict.fromkeys(("steps", "problems", "updates"), "[1, inf)"),
+    **dict.fromkeys(("group", "length"), "[2, inf)"),  # one to compare with; prompt and response
+    **dict.fromkeys(("learning_rate", "temperature"), "(0, inf)"),
+    **dict.fromkeys(("kl_weight", "seed"), "[0, inf)"),
+    "clip": "(0, 1)",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class GRPOConfig:
     `normalize_length`: a response's loss is its mean over tokens ("response", as published), its
     sum over a constant ("constant", Dr. GRPO), or all tokens of a batch count alike ("token").
     `updates`: steps on each batch of rollouts; from the second on, `clip` matters.
+    Raises ValueError for a value out of range.
     """
 
     steps: int
@@ -46,16 +56,8 @@ class GRPOConfig:
     seed: int = 0
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("problems", 1), ("group", 2), ("updates", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 < self.clip < 1:
-            raise ValueError(f"clip must be in (0, 1), got {self.clip}")
-        if self.normalize_length not in ("response", "constant", "token"):
-            raise ValueError(
-                "normalize_length must be response, constant or token, "
-                f"got {self.normalize_length!r}"
-            )
+        require_all(self, RANGES, skip=("max_gradient_norm",))
+        check_clipping(self.max_gradient_norm)
 
 
 def group_advantages(
@@ -108,21 +110,38 @@ def grpo_loss(
     reference_log_p: Float[Tensor, "B T"] | None = None,
     n_responses: int | None = None,
     constant: int = 1,
+    n_tokens: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Minus the objective of `n_responses` responses (default: all rows; others had no advantage).
+    """Minus the objective of a batch of `n_responses` responses, `n_tokens` tokens drawn in all.
 
-    `constant` is what "constant" divides by: the greatest length of a response.
+    By default both are those of the rows that are here. Where rows without advantage were left
+    out, pass the numbers of the whole batch, so that they count: "token" divides by the tokens, the
+    others by the responses. `constant` is what "constant" divides by: the greatest length of a
+    response. Raises ValueError for rows that do not match or numbers that are too small.
     Source: Shao et al. (2024), equation 3; Liu et al. (2025), section 3.2; Yu et al. (2025), DAPO,
     equation 12, for "token".
     """
+    n_responses = len(drawn) if n_responses is None else n_responses
+    n_drawn = int(drawn.sum())
+    if n_tokens is None:
+        if config.normalize_length == "token" and n_responses > len(drawn):
+            raise ValueError(
+                f"{n_responses - len(drawn)} of {n_responses} responses were left out: "
+                "normalize_length='token' needs n_tokens, the tokens drawn in all of them"
+            )
+        n_tokens = n_drawn
+    _check_rows(drawn, log_p, old_log_p, advantages, reference_log_p)
+    require("n_responses", n_responses, f"[{len(drawn)}, inf)", whole=True)
+    require("n_tokens", n_tokens, f"[{max(n_drawn, 1)}, inf)", whole=True)
+    require("constant", constant, "[1, inf)", whole=True)
     objective = clipped_objective(log_p, old_log_p, advantages, config.clip)
     if reference_log_p is not None:
         objective = objective - config.kl_weight * kl_estimate(log_p, reference_log_p)
     objective = torch.where(drawn, objective, 0.0)
-    n_responses = n_responses or len(drawn)
     if config.normalize_length == "token":
-        return -objective.sum() / drawn.sum()
-    lengths = drawn.sum(dim=1) if config.normalize_length == "response" else constant
+        return -objective.sum() / n_tokens
+    by_row = config.normalize_length == "response"
+    lengths = drawn.sum(dim=1).clamp(min=1) if by_row else constant
     return -(objective.sum(dim=1) / lengths).sum() / n_responses
 
 
@@ -138,7 +157,8 @@ def grpo(
 
     `draw(n, step)` gives problems, which have a `prompt` of words; `reward(problem, words)` judges
     a response. `on_step(row, problems, responses)` is called after each step. A `reference` model
-    is needed with a `kl_weight`. Raises ValueError without it.
+    is needed with a `kl_weight`. Raises ValueError without it, for a reward that is no finite
+    number, and (as DivergedError) at the first loss that is not finite.
     """
     if config.kl_weight and reference is None:
         raise ValueError("kl_weight needs a reference model to stay near: pass reference=")
@@ -150,12 +170,17 @@ def grpo(
         prompts = [encode(problem.prompt) for problem in problems]
         rollouts = sample(model, prompts, config.length, config.temperature, generator)
         responses = [decode(ids) for ids in rollouts.responses()]
-        rewards = torch.tensor([reward(p, r) for p, r in zip(problems, responses, strict=True)])
+        rewards = torch.tensor(
+            [_rewarded(reward, *pair) for pair in zip(problems, responses, strict=True)]
+        )
         advantages = group_advantages(
             rewards.float().view(-1, config.group), config.normalize_deviation
         ).flatten()
         row = {"step": step, "reward": rewards.float().mean().item()}
-        row["signal"] = update(model, optimizer, rollouts, advantages, config, reference)
+        try:
+            row["signal"] = update(model, optimizer, rollouts, advantages, config, reference)
+        except DivergedError as error:
+            raise DivergedError(f"GRPO stopped at step {step + 1}: {error}") from error
         history.append(row)
         if on_step is not None:
             on_step(row, problems, responses)
@@ -179,6 +204,7 @@ def update(
     if not used.any():
         return 0.0
     batch, n_responses = rollouts.rows(used), len(advantages)
+    n_tokens = int(rollouts.drawn.sum())
     length = config.length or model.config.context_length
     reference_log_p = None
     if config.kl_weight:
@@ -188,10 +214,31 @@ def update(
         log_p = response_log_p(model, batch, config.temperature)
         loss = grpo_loss(
             log_p, batch.log_p, advantages[used], batch.drawn, config, reference_log_p,
-            n_responses, length,
+            n_responses, length, n_tokens,
         )  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
-        optimizer.step()
+        clipped_step(optimizer, loss, model.parameters(), config.max_gradient_norm)
     return signal.float().mean().item()
+
+
+def _rewarded(reward: Reward, problem: Any, words: list[str]) -> float:
+    value = reward(problem, words)
+    require(f"the reward of {' '.join(words)!r}", value, "(-inf, inf)")
+    return value
+
+
+def _check_rows(drawn: Tensor, log_p: Tensor, old: Tensor, advantages: Tensor, reference: Any):
+    if drawn.dtype != torch.bool or drawn.dim() != 2:
+        raise ValueError(
+            f"drawn must be True and False for (response, position), got {drawn.dtype} of "
+            f"shape {tuple(drawn.shape)}"
+        )
+    for name, tensor in (("log_p", log_p), ("old_log_p", old), ("reference_log_p", reference)):
+        if tensor is not None and tensor.shape != drawn.shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, drawn {tuple(drawn.shape)}")
+    if advantages.shape != drawn.shape[:1]:
+        raise ValueError(
+            f"there must be an advantage for each of {len(drawn)} rows, got shape "
+            f"{tuple(advantages.shape)}"
+        )

@@ -13,17 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lib.model import LanguageModel
-from lib.reasoning.grpo import GRPOConfig, Reward, grpo
-from lib.reasoning.rejection import (
-    Filter,
-    Kept,
-    clean_examples,
-    mix,
-    rejection_sample,
-    right_and_clean,
-    to_example,
-)
-from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT
+from lib.reasoning.grpo import GRPOConfig, grpo
+from lib.reasoning.rejection import Kept, clean_examples, mix, rejection_sample, to_example
+from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT, Filter, Reward, right_and_clean
 from lib.reasoning.sft import Example, SFTConfig, sft
 from lib.reasoning.task import Problem, draw_problems
 

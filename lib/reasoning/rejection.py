@@ -5,27 +5,27 @@ step makes about 600,000 examples, which are mixed with about 200,000 that need 
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lib.model import LanguageModel
 from lib.reasoning.corpus import clean_response, fact_list
 from lib.reasoning.measuring import Response, respond
+from lib.reasoning.rewards import Filter, right_and_clean, right_answer
 from lib.reasoning.sft import Example
 from lib.reasoning.task import Problem, Words, encode
-from lib.reasoning.verifier import Verdict
+from lib.settings import require
 
-Filter = Callable[[Verdict], bool]
-
-
-def right_answer(verdict: Verdict) -> bool:
-    """What can be checked without reading the chain."""
-    return verdict.answer and verdict.ended
-
-
-def right_and_clean(verdict: Verdict) -> bool:
-    """The paper's filter in small: a right answer, and a response that people can read."""
-    return verdict.answer and verdict.clean
+__all__ = [
+    "Kept",
+    "clean_examples",
+    "mix",
+    "rejection_sample",
+    "right_and_clean",
+    "right_answer",
+    "select",
+    "to_example",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def rejection_sample(
     seed: int = 0,
 ) -> Kept:
     """Draw `draws` responses to each problem at temperature 1 and select from them."""
+    require("draws", draws, "[1, inf)", whole=True)
     return select(respond(model, [p for p in problems for _ in range(draws)], seed), accept)
 
 
@@ -78,6 +79,7 @@ def mix(examples: Sequence[Example], share: float | int, seed: int = 0) -> list[
 
     They stand for the non-reasoning data of the paper: what the model should not forget.
     """
+    require("share", share, "[0, inf)")
     dice = random.Random(f"facts {seed}")
     facts = [Example(encode(fact_list(dice))) for _ in range(round(share * len(examples)))]
     return [*examples, *facts]

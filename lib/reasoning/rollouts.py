@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from lib.generation.prefill import new_cache
 from lib.model import KVCache, LanguageModel
+from lib.model.inputs import check_ids
 from lib.reasoning.task import END_ID, PAD_ID
+from lib.settings import require
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,24 @@ def sample(
     """Draw one response to each prompt until it ends or prompt and response have `length` tokens.
 
     `temperature` 0 takes the likeliest token. The log-probabilities are those of the distribution
-    that was drawn from. Raises ValueError for an empty prompt or one that leaves no room.
+    that was drawn from. Raises ValueError for an empty prompt or one that leaves no room, and for
+    ids that the model does not have.
     """
-    length = length or model.config.context_length
+    require("temperature", temperature, "[0, inf)")
+    most = model.config.context_length
+    length = most if length is None else length
+    require("length", length, f"[2, {most}]", whole=True)
     sizes = [len(prompt) for prompt in prompts]
     if not sizes or min(sizes) < 1 or max(sizes) >= length:
         raise ValueError(
             f"prompts must have 1 .. {length - 1} tokens, got {min(sizes, default=0)} .. "
             f"{max(sizes, default=0)}"
         )
-    if temperature < 0:
-        raise ValueError(f"temperature must be 0 or above, got {temperature}")
     ids = torch.full((len(prompts), length), PAD_ID)
     for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
+        given = torch.as_tensor(prompt)
+        check_ids(model.config, given[None])
+        ids[row, : len(prompt)] = given
     drawn, log_p = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape)
     live, n_prompt = torch.arange(len(prompts)), torch.tensor(sizes)
     cache = new_cache(model, len(prompts), length)
@@ -116,7 +122,9 @@ def response_log_p(
     """Log-probability of each drawn token under the model, 0 elsewhere; with gradients.
 
     Padding is at the end of a row, where a causal model's earlier positions cannot see it.
+    Raises ValueError for a temperature of 0, at which there are no probabilities to learn.
     """
+    require("temperature", temperature, "(0, inf)")
     logits = model(rollouts.ids[:, :-1]) / temperature
     log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
     log_p = nn.functional.pad(log_p, (1, 0))

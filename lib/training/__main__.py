@@ -15,6 +15,7 @@ The same command goes on where a killed run stopped. `--fsdp` shards the model o
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -42,8 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; the exit status is 2 for arguments that do not fit."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    processes = start_processes(options.device)
+    processes = None
     try:
+        processes = start_processes(options.device)
         config = TrainingConfig(
             **{f.name: getattr(options, f.name) for f in dataclasses.fields(TrainingConfig)}
         )
@@ -72,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
-        stop_processes(processes)
+        if processes is not None:
+            stop_processes(processes)
     return 0
 
 
@@ -85,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", choices=MODELS, default="tiny", help="a shape of GPT-2")
     parser.add_argument("--data", help="text or .npy of tokens (default: Python's documentation)")
     parser.add_argument("--tokenizer", help="tokenizer.json (default: bytes)")
+    parser.add_argument(
+        "--document-end", help='a special token that --data has between documents: "<|endoftext|>"'
+    )
     parser.add_argument("--vocab-size", type=int, help="of --data tokens.npy")
     parser.add_argument("--folder", help="where checkpoints go, and where a run is resumed from")
     parser.add_argument("--history", help="write the history to this JSON file")
@@ -115,13 +121,29 @@ def _tokens(
     else:
         if not processes.first:
             processes.wait()  # the first encodes the text, the others read what it wrote
-        tokens = load_tokens(options.data, tokenizer)
+        tokens = load_tokens(options.data, tokenizer, options.document_end)
         if processes.first:
             processes.wait()
     if options.data and Path(options.data).suffix == ".npy" and not options.vocab_size:
         raise ValueError("--data with .npy needs --vocab-size: the array does not tell it")
-    training, validation = split(tokens, 0.1 if len(tokens) < 10_000_000 else 0.005)
+    share = 0.1 if len(tokens) < 10_000_000 else 0.005
+    training, validation = split(tokens, share)
+    window = options.context_length + 1
+    if min(len(training), len(validation)) < window:
+        least = next(n for n in itertools.count(9 * window) if _held_out(n) >= window)
+        raise ValueError(
+            f"{len(tokens):,} tokens are too few: {share:.0%} are held out, and both parts must "
+            f"fill a sequence of {window}. Give a text of at least {least:,} tokens, or a "
+            "shorter --context-length"
+        )
+    if (most := max(int(part.max()) for part in (training, validation))) >= vocab_size:
+        raise ValueError(f"a token is {most}, and --vocab-size is only {vocab_size}")
     return training, validation, vocab_size
+
+
+def _held_out(n: int) -> int:
+    """How many of `n` tokens are held out for validation, a tenth of each of ten parts."""
+    return len(split(np.empty(n, np.uint8), 0.1)[1])
 
 
 def _report(history: list[dict], path: str | None) -> None:

@@ -56,7 +56,10 @@ def save_checkpoint(
     """
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights, optimizer_state = get_state_dict(model, optimizer, options=options)
-    weights, moments = _without_twins(weights), _flat(optimizer_state["state"])
+    # Of sharded models only the first process is given what is to be written.
+    twins = _twins(model)  # a tied head is the embedding under a second name: written once
+    weights = {name: w.contiguous() for name, w in weights.items() if name not in twins}
+    moments = _flat(optimizer_state.get("state", {}))
     if bad := next(filter(None, processes.gather(_not_finite(weights | moments))), None):
         raise DivergedError(f"{bad} is not finite after step {progress.step}: nothing is written")
     generators = processes.gather(random_state(processes.device))
@@ -201,16 +204,6 @@ def _nested(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         weight, _, name = key.rpartition("/")
         state.setdefault(weight, {})[name] = tensor
     return state
-
-
-def _without_twins(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor once: a tied head is the embedding under a second name."""
-    kept, seen = {}, set()
-    for name, tensor in weights.items():
-        if tensor.data_ptr() not in seen:
-            kept[name] = tensor.contiguous()
-        seen.add(tensor.data_ptr())
-    return kept
 
 
 def _twins(model: nn.Module) -> dict[str, str]:

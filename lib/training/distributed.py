@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lib.model import LanguageModel
+from lib.settings import require_choice
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ def start_processes(device: str | None = None) -> Processes:
 
     `device` is "cpu", "cuda" or "mps" (default: the best there is). With CUDA each process of a
     machine gets a GPU of its own, and they talk over NCCL; on CPUs they talk over Gloo.
+    Raises ValueError for a device that this machine or this torch does not have.
     """
+    if device is not None:
+        _check_device(device)
     chosen = torch.device(device) if device else best_device()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes(chosen)
@@ -81,6 +85,20 @@ def start_processes(device: str | None = None) -> Processes:
         dist.init_process_group("gloo")
         chosen = torch.device("cpu")
     return Processes(chosen, dist.get_rank(), dist.get_world_size())
+
+
+def _check_device(device: str) -> None:
+    require_choice("device", device, ("cpu", "cuda", "mps"))
+    here = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in here and not here[device]():
+        name = {"cuda": "NVIDIA GPU with CUDA", "mps": "Apple GPU"}[device]
+        raise ValueError(
+            f"device {device!r} needs an {name} and a torch built for it, and this machine shows "
+            f"none; use {best_device().type!r}"
+        )
+    count, needed = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device == "cuda" and needed > count:
+        raise ValueError(f"{needed} processes need {needed} GPUs, and this machine has {count}")
 
 
 def stop_processes(processes: Processes) -> None:

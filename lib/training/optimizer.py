@@ -69,7 +69,7 @@ def clipped_step(
     Raises DivergedError, and changes no weight, if the loss or the norm is not finite.
     """
     norm = clip_gradients(weights, most)
-    finite = math.isfinite(loss) and math.isfinite(norm)
+    finite = math.isfinite(loss.detach()) and math.isfinite(norm)
     if finite:
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -1,5 +1,6 @@
 """Tokens on disk: a text of any length becomes one array, read from the disk as it is needed."""
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,29 +8,54 @@ from pathlib import Path
 import numpy as np
 
 from lib.files import atomic_write
+from lib.settings import shortened
 from lib.tokenization import BPETokenizer
 
 PART = 1 << 20  # characters encoded at a time
+FORMAT = 2  # of the files of tokens: another number, and all texts are encoded anew
 
 
 def byte_tokens(text: str) -> np.ndarray:
     """The UTF-8 bytes of a text: a vocabulary of 256 that needs no tokenizer."""
+    if not isinstance(text, str):
+        raise TypeError(f"byte_tokens needs a text, got {shortened(text)}")
     return np.frombuffer(text.encode(), dtype=np.uint8)
 
 
-def load_tokens(path: str | Path, tokenizer: BPETokenizer | None = None) -> np.ndarray:
+def load_tokens(
+    path: str | Path, tokenizer: BPETokenizer | None = None, document_end: str | None = None
+) -> np.ndarray:
     """Tokens of a file: `.npy` as they are (mapped, not read), anything else as UTF-8 text.
 
-    Text is encoded by `tokenizer` (None: bytes) once and kept beside it as `NAME.XXXXXXXX.npy`,
-    with a checksum of the text and the vocabulary in its name. Raises ValueError for an array that
-    is not a list of whole numbers, FileNotFoundError for a missing file.
+    Line ends become "\\n" and a byte-order mark at the start is left out. `document_end`, such as
+    "<|endoftext|>", is a special token of the tokenizer that this text uses between documents;
+    without it, control tokens in the text are read as plain text. Text is encoded by `tokenizer`
+    (None: bytes) once and kept beside it as `NAME.XXXXXXXX.npy`, with a checksum in its name of the
+    text and all that encoding depends on. Raises ValueError for a file that is empty, no UTF-8, or
+    an array that is no list of whole numbers, FileNotFoundError for a missing file.
     """
     path = Path(path)
-    if path.suffix != ".npy":
-        if tokenizer is None:
-            return byte_tokens(path.read_text(encoding="utf-8"))
-        path = _encoded(path, tokenizer)
-    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    if path.is_dir():
+        raise ValueError(f"{path.name} is a folder; give a text or an array of tokens in a file")
+    if path.suffix == ".npy":
+        return _load_array(path)
+    if document_end is not None and document_end not in getattr(tokenizer, "special_tokens", ()):
+        raise ValueError(
+            f"document_end {document_end!r} is no special token of "
+            + ("this tokenizer" if tokenizer else "bytes: give a tokenizer that has it")
+        )
+    if not path.stat().st_size:
+        raise ValueError(f"{path.name} is empty; give a text of a few thousand characters or more")
+    if tokenizer is None:
+        return byte_tokens("".join(_lines(path)))
+    return _load_array(_encoded(path, tokenizer, document_end))
+
+
+def _load_array(path: Path) -> np.ndarray:
+    try:
+        tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path.name} holds no array that NumPy can read: {error}") from error
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
         raise ValueError(
             f"{path.name} must hold whole numbers in one dimension, "
@@ -38,24 +64,53 @@ def load_tokens(path: str | Path, tokenizer: BPETokenizer | None = None) -> np.n
     return tokens
 
 
-def _encoded(path: Path, tokenizer: BPETokenizer) -> Path:
+def _encoded(path: Path, tokenizer: BPETokenizer, document_end: str | None) -> Path:
     """The file of tokens that belongs to a text and a tokenizer, written at first use."""
-    digest = hashlib.sha256(repr((tokenizer.tokens, tokenizer.pattern)).encode())
+    fields = {f.name: getattr(tokenizer, f.name) for f in dataclasses.fields(tokenizer)}
+    fields.pop("chat_template", None)  # the only one that no text depends on
+    digest = hashlib.sha256(repr((FORMAT, document_end, sorted(fields.items()))).encode())
     with path.open("rb") as file:
         while block := file.read(PART):
             digest.update(block)
     target = path.with_name(f"{path.name}.{digest.hexdigest()[:8]}.npy")
     if target.exists():
         return target
+    special = () if document_end is None else (document_end,)
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    parts = [np.array(tokenizer.encode(part), dtype=dtype) for part in _parts(path)]
-    with atomic_write(target) as unfinished:
-        np.save(unfinished, np.concatenate(parts))
+    parts = [
+        np.array(tokenizer.encode(part, allowed_special=special), dtype=dtype)
+        for part in _parts(path, tokenizer)
+    ]
+    with atomic_write(target) as unfinished, unfinished.open("wb") as file:
+        np.save(file, np.concatenate(parts))
     return target
 
 
-def _parts(path: Path) -> Iterator[str]:
-    """A text in parts that end after a line, so that hardly any token is cut."""
-    with path.open(encoding="utf-8", newline="") as file:
-        while part := file.read(PART):
-            yield part + file.readline()
+def _parts(path: Path, tokenizer: BPETokenizer) -> Iterator[str]:
+    """A text in parts, cut between two lines where encoding them together changes nothing."""
+    lines: list[str] = []
+    size = 0
+    for line in _lines(path):
+        if size >= PART and tokenizer.encode(lines[-1] + line) == (
+            tokenizer.encode(lines[-1]) + tokenizer.encode(line)
+        ):
+            yield "".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    yield "".join(lines)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError:
+        try:
+            path.read_bytes().decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path.name} is not UTF-8: byte 0x{error.object[error.start]:02x} at position "
+                f"{error.start}. Save it as UTF-8 first, for instance with "
+                f"iconv -f latin1 -t utf-8 (or -f utf-16, if it is that)"
+            ) from error

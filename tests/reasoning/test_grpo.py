@@ -1,6 +1,7 @@
 """GRPO: its pieces against NumPy, its gradient against REINFORCE worked out on a bandit."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lib.reasoning.grpo import (
 )
 from lib.reasoning.rollouts import Rollouts, response_log_p, sample
 from lib.reasoning.task import VOCABULARY, draw_problems
+from lib.training.optimizer import DivergedError
 
 rewards = st.integers(2, 6).flatmap(
     lambda g: st.lists(
@@ -188,18 +190,21 @@ def test_without_a_difference_in_reward_nothing_moves():
         assert torch.equal(weight, before[name])
 
 
-def test_rows_left_out_do_not_change_the_gradient():
+@pytest.mark.parametrize("way", ["response", "constant", "token"])
+def test_rows_left_out_do_not_change_the_gradient(way):
     """Responses without an advantage are dropped for speed only."""
+    config = GRPOConfig(1, normalize_length=way)
     model = small_model()
     rollouts = sample(model, [[7, 8], [9, 10], [11, 12]] * 4)
     advantages = torch.tensor([1.0, 0.0, -1.0] * 4)
     log_p = response_log_p(model, rollouts)
-    whole = grpo_loss(log_p, rollouts.log_p, advantages, rollouts.drawn, ONE)
+    whole = grpo_loss(log_p, rollouts.log_p, advantages, rollouts.drawn, config, constant=9)
     part = rollouts.rows(advantages != 0)
     log_p = response_log_p(model, part)
     kept = grpo_loss(
-        log_p, part.log_p, advantages[advantages != 0], part.drawn, ONE, n_responses=12
-    )
+        log_p, part.log_p, advantages[advantages != 0], part.drawn, config, None, 12, 9,
+        int(rollouts.drawn.sum()),
+    )  # fmt: skip
     weights = list(model.parameters())
     for a, b in zip(
         torch.autograd.grad(whole, weights), torch.autograd.grad(kept, weights), strict=True
@@ -220,10 +225,80 @@ def test_a_kl_term_holds_the_model_near_its_reference():
     assert distance(5.0) < distance(0.0) / 2
 
 
+@pytest.mark.parametrize("way", ["response", "constant", "token"])
+def test_an_update_divides_by_the_whole_batch(way):
+    """A step of `update` moves the weights as the gradient over all rows says."""
+    config = GRPOConfig(1, normalize_length=way, max_gradient_norm=math.inf)
+    rollouts = sample(small_model(), [[7, 8], [9, 10], [11, 12]] * 4)
+    advantages = torch.tensor([1.0, 0.0, -1.0] * 4)
+    model, by_hand = small_model(), small_model()
+    update(model, torch.optim.SGD(model.parameters(), 1.0), rollouts, advantages, config)
+    log_p = response_log_p(by_hand, rollouts)
+    loss = grpo_loss(log_p, rollouts.log_p, advantages, rollouts.drawn, config, constant=24)
+    loss.backward()
+    for moved, weight in zip(model.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(moved, weight - weight.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops():
+    model = small_model()
+    with torch.no_grad():
+        model.blocks[0].feedforward.down.weight.fill_(math.nan)
+    before = [weight.clone() for weight in model.parameters()]
+    rollouts = Rollouts(torch.ones(2, 3).long(), torch.ones(2, 3).bool(), torch.zeros(2, 3))
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    with pytest.raises(DivergedError, match=r"loss is nan .* learning rate of 1"):
+        update(model, optimizer, rollouts, torch.tensor([1.0, -1.0]), ONE)
+    for a, b in zip(before, model.parameters(), strict=True):
+        assert torch.equal(a, b) or a.isnan().all()
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"group": 1}, "group must be an integer at least 2, got 1"),
+        ({"clip": 1.5}, r"clip must be in \(0, 1\), got 1.5"),
+        ({"temperature": 0}, "temperature must be above 0, got 0"),
+        ({"temperature": math.nan}, "temperature must be above 0, got nan"),
+        ({"kl_weight": -1.0}, "kl_weight must be at least 0, got -1.0"),
+        ({"learning_rate": -1.0}, "learning_rate must be above 0, got -1.0"),
+        ({"learning_rate": "1"}, "learning_rate must be above 0, got '1'"),
+        ({"length": 0}, "length must be an integer at least 2, got 0"),
+        ({"max_gradient_norm": 0.0}, "max_gradient_norm must be above 0, got 0.0"),
+        ({"normalize_deviation": "false"}, "normalize_deviation must be one of True, False"),
+        ({"normalize_length": "word"}, "normalize_length must be one of response, constant, to"),
+        ({"updates": True}, "updates must be an integer at least 1, got True"),
+        ({"seed": -1}, "seed must be an integer at least 0"),
+    ],
+)
+def test_bad_settings(changes, message):
+    with pytest.raises(ValueError, match=message):
+        GRPOConfig(**{"steps": 1} | changes)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"log_p": torch.zeros(3, 4)}, r"log_p has shape \(3, 4\), drawn \(3, 5\)"),
+        ({"advantages": torch.ones(2)}, r"an advantage for each of 3 rows, got shape \(2,\)"),
+        ({"drawn": torch.ones(3, 5)}, r"drawn must be True and False .* got torch.float32"),
+        ({"n_responses": 2}, "n_responses must be an integer at least 3, got 2"),
+        ({"n_tokens": 6}, "n_tokens must be an integer at least 7, got 6"),
+        ({"constant": 0}, "constant must be an integer at least 1, got 0"),
+        ({"n_responses": 9}, "6 of 9 responses were left out: .* needs n_tokens"),
+    ],
+)
+def test_rows_that_do_not_match(changes, message):
+    log_p, advantages, drawn = batch()
+    given = dict(log_p=log_p, old_log_p=log_p, advantages=advantages, drawn=drawn)
+    with pytest.raises(ValueError, match=message):
+        grpo_loss(**given | {"config": GRPOConfig(1, normalize_length="token")} | changes)
+
+
 def test_bad_input():
-    with pytest.raises(ValueError, match="group must be at least 2, got 1"):
-        GRPOConfig(1, group=1)
-    with pytest.raises(ValueError, match=r"clip must be in \(0, 1\), got 1.5"):
-        GRPOConfig(1, clip=1.5)
+    with pytest.raises(ValueError, match=r"the reward of .* must be a finite number, got nan"):
+        grpo(small_model(), draw, lambda problem, words: math.nan, GRPOConfig(1))
     with pytest.raises(ValueError, match="kl_weight needs a reference"):
         grpo(small_model(), draw, lambda problem, words: 0.0, GRPOConfig(1, kl_weight=0.1))

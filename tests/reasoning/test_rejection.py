@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 
 from lib.reasoning.corpus import clean_response
 from lib.reasoning.measuring import verified
-from lib.reasoning.rejection import (
-    clean_examples,
-    mix,
-    right_and_clean,
-    right_answer,
-    select,
-    to_example,
-)
+from lib.reasoning.rejection import clean_examples, mix, select, to_example
+from lib.reasoning.rewards import right_and_clean, right_answer
 from lib.reasoning.task import END, Problem, decode, draw_problems
 
 P, Q = Problem(5, ("+8", "*3")), Problem(1, ("*7",))

@@ -93,7 +93,11 @@ def test_rows_are_cut_to_what_they_need():
         ([], {}, r"prompts must have 1 \.\. 23 tokens"),
         ([[1], []], {}, r"got 0 \.\. 1"),
         ([[1] * 24], {}, r"got 24 \.\. 24"),
-        ([[1]], {"temperature": -1}, "temperature must be 0 or above, got -1"),
+        ([[1]], {"temperature": -1}, "temperature must be at least 0, got -1"),
+        ([[1]], {"temperature": float("nan")}, "temperature must be at least 0, got nan"),
+        ([[1]], {"length": 0}, r"length must be an integer in \[2, 24\], got 0"),
+        ([[1]], {"length": 25}, r"length must be an integer in \[2, 24\], got 25"),
+        ([[1], [2, 19]], {}, r"ids must be in 0 \.\. 18, got 2 \.\. 19"),
     ],
 )
 def test_bad_input(prompts, settings, message):
