@@ -72,6 +72,11 @@ def _parse(data: bytes, wanted: str) -> SentencePieceModel:
             "bpe": "; BPETokenizer.load reads it",
         }
         raise ValueError(f"a {kind!r} model, not {wanted!r}{reader.get(kind, '')}")
+    if model.space_after_words or not model.escape_whitespaces:
+        raise ValueError("treat_whitespace_as_suffix and escape_whitespaces=false: not supported")
+    if kind == "unigram" and USER_DEFINED in model.types:
+        piece = model.pieces[model.types.index(USER_DEFINED)]
+        raise ValueError(f"user-defined symbols are not supported, found {piece!r}")
     if not all(map(math.isfinite, model.scores)):
         raise ValueError("damaged: a score is not a finite number")
     return model

@@ -15,7 +15,10 @@ from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, in_order
 
 Json = dict[str, Any]
 OPTIONS = ("lstrip", "rstrip", "single_word", "normalized")
-READERS = {"Unigram": ("T5", "UnigramTokenizer"), "WordPiece": ("BERT", "WordPieceTokenizer")}
+READERS = {
+    "Unigram": ("T5", "UnigramTokenizer.load reads its .model file"),
+    "WordPiece": ("BERT", "WordPieceTokenizer.load reads its vocab.txt"),
+}
 
 
 def read(path: str | os.PathLike) -> Json:
@@ -29,9 +32,7 @@ def read(path: str | os.PathLike) -> Json:
     kind = model.get("type", "BPE") if isinstance(model, dict) else None
     if isinstance(kind, str) and kind in READERS:
         family, reader = READERS[kind]
-        raise ValueError(
-            f"{file}: model type {kind!r}, as {family} has it, not 'BPE': {reader}.load reads it"
-        )
+        raise ValueError(f"{file}: model type {kind!r}, as {family} has it, not 'BPE': {reader}")
     if kind is not None and kind != "BPE":
         raise ValueError(f"{file}: model type {kind!r} is not supported, only 'BPE'")
     if kind is None or not isinstance(model.get("vocab"), dict):

@@ -34,6 +34,8 @@ def data():
     ("settings", "message"),
     [
         ({"model_type": "bpe"}, "a 'bpe' model, not 'unigram'; BPETokenizer.load reads it"),
+        ({"user_defined_symbols": ["<sep>"]}, "user-defined symbols are not supported, found '<s"),
+        ({"treat_whitespace_as_suffix": True}, "treat_whitespace_as_suffix"),
         ({"model_type": "char"}, "a 'char' model, not 'unigram'"),
     ],
 )
