@@ -77,7 +77,7 @@ figures: $(READY)
 	@$(RUN) -m tools.figures $(NAMES)
 
 experiments: $(READY)
-	@$(RUN) -m tools.experiments $(NAMES)
+	@$(RUN) -m lib.experiments $(NAMES)
 
 bench: $(READY)
 	@$(RUN) -m tools.bench $(NAMES)

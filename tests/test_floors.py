@@ -21,8 +21,10 @@ FLOORS = {
     "scaling": 2,
     "pretrained": 2,
     "reasoning": 3,
-    "widgets": 4,
-    "exercises": 4,
+    "experiments": 4,
+    "diagrams": 4,
+    "widgets": 5,
+    "exercises": 5,
 }
 
 

@@ -187,13 +187,10 @@ def parity(root: Path = ROOT) -> str:
 
 def stages(root: Path = ROOT) -> str:
     """Table of chapter 10: every stage of the life-cycle, mean and standard error of its seeds."""
-    from lib.reasoning.results import stage_table
-    from lib.training.experiments import read_table
+    from lib.experiments import cold_start
+    from lib.experiments.cold_start_results import stage_table
 
-    rows = read_table(root / "figures" / "cold_start_experiment.csv")
-    if not rows:
-        return "*Not run yet.*"
-    table = stage_table(rows)
+    table = stage_table(cold_start.table())
     return _table(list(table[0]), [list(row.values()) for row in table])
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Text, text_width
-from lib.reasoning.results import STAGES
+from lib.experiments.cold_start_results import STAGES
+from lib.experiments.tables import Row
 from lib.reasoning.task import Problem
 from lib.reasoning.verifier import Step, Verdict, verify
-from lib.training.experiments import Row
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import IntSlider
 from lib.widgets.explorer import Explorer

@@ -1,7 +1,7 @@
 """Small runs by hand, in the form of the committed ones."""
 
+from lib.experiments.cold_start_results import COLUMNS, STAGES
 from lib.reasoning.corpus import clean_response
-from lib.reasoning.results import COLUMNS, STAGES
 from lib.reasoning.task import Problem
 
 _PROBLEMS = [Problem(5, ("+8", "*3", "+1")), Problem(1, ("*7", "+2"))]

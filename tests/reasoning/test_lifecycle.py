@@ -7,14 +7,16 @@ from functools import partial
 import pytest
 import torch
 
+from lib.experiments import cold_start as runs
+from lib.experiments import cold_start_results as results
+from lib.experiments.tables import read_table
 from lib.model import LanguageModel
-from lib.reasoning import base, lifecycle, measuring, results, runs
+from lib.reasoning import base, lifecycle, measuring
 from lib.reasoning.base import base_config, load_base, pretrain, save_model
 from lib.reasoning.corpus import clean_response
 from lib.reasoning.measuring import facts_accuracy, measure, pass_at, respond, shares, verified
 from lib.reasoning.rejection import clean_examples
 from lib.reasoning.task import Problem, draw_problems
-from lib.training.experiments import read_table
 from tests.reasoning.recorded import ROWS
 
 TINY = base_config(d_model=16, n_layers=1, n_heads=2, d_ff=16)

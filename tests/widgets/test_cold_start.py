@@ -2,8 +2,8 @@
 
 import pytest
 
+from lib.experiments.cold_start_results import STAGES
 from lib.reasoning.corpus import clean_response
-from lib.reasoning.results import STAGES
 from lib.reasoning.task import Problem
 from lib.widgets.cold_start import COLUMN, State, cold_start_explorer, column, problem_of
 from lib.widgets.driving import drive

@@ -1,9 +1,7 @@
 """How long a widget takes in the kernel from the reader's move to the new picture."""
 
-import json
-
+from lib.experiments import cold_start as experiment
 from lib.pretrained import load_pretrained
-from lib.training.experiments import read_table
 from lib.widgets.beam_tree import beam_explorer
 from lib.widgets.cold_start import cold_start_explorer
 from lib.widgets.compute import compute_explorer
@@ -16,7 +14,6 @@ from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.measure import Row
-from tools.course import ROOT
 
 
 def sampling() -> Explorer:
@@ -24,9 +21,7 @@ def sampling() -> Explorer:
 
 
 def cold_start() -> Explorer:
-    figures = ROOT / "figures"
-    samples = json.loads((figures / "cold_start_samples.json").read_text(encoding="utf-8"))
-    return cold_start_explorer(samples, read_table(figures / "cold_start_curves.csv"))
+    return cold_start_explorer(experiment.samples(), experiment.curves())
 
 
 def beam_tree() -> Explorer:

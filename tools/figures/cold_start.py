@@ -1,9 +1,8 @@
-"""Chapter 10's life-cycle. The table is made by `python -m tools.experiments cold_start`."""
+"""Chapter 10's life-cycle. The table is made by `python -m lib.experiments cold_start`."""
 
 from lib.display import save_figure
-from lib.reasoning.plots import stages_figure
-from lib.reasoning.results import COLUMNS, STAGES, mean_and_error, values
-from lib.training.experiments import read_table
+from lib.experiments import cold_start, mean_and_error
+from lib.experiments.cold_start_results import COLUMNS, STAGES, values
 from tools.course import ROOT
 
 TITLE = "RL finds right answers; the cold start makes them readable"
@@ -16,7 +15,7 @@ ALT = (
 
 
 def draw() -> None:
-    rows = read_table(ROOT / "figures" / "cold_start_experiment.csv")
+    rows = cold_start.table()
     data = {
         stage: {
             column: dict(
@@ -31,4 +30,4 @@ def draw() -> None:
         for stage in STAGES
     }
     path = ROOT / "figures" / "cold_start.png"
-    save_figure(stages_figure(rows, TITLE), path, alt=ALT, data=data)
+    save_figure(cold_start.figure(TITLE), path, alt=ALT, data=data)

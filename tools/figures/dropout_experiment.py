@@ -1,11 +1,9 @@
-"""Chapter 5's first experiment. The table is made by `python -m tools.experiments dropout`."""
+"""Chapter 5's first experiment. The table is made by `python -m lib.experiments dropout`."""
 
 from dataclasses import asdict
 
 from lib.display import save_figure
-from lib.training.experiments import curve, read_table
-from lib.training.grids import PASSES
-from lib.training.plots import DROPOUTS, dropout_figure
+from lib.experiments import curve, dropout
 from tools.course import ROOT
 
 ALT = (
@@ -17,13 +15,13 @@ ALT = (
 
 
 def draw() -> None:
-    rows = read_table(ROOT / "figures" / "dropout_experiment.csv")
+    rows = dropout.table()
     data = {
-        f"{passes}, dropout {dropout:g}": asdict(
-            curve(rows, "validation_loss", passes_over_the_text=passes, dropout=dropout)
+        f"{passes}, dropout {rate:g}": asdict(
+            curve(rows, "validation_loss", passes_over_the_text=passes, dropout=rate)
         )
-        for passes in PASSES
-        for dropout in DROPOUTS
+        for passes in dropout.PASSES
+        for rate in dropout.DROPOUTS
     }
     path = ROOT / "figures" / "dropout_experiment.png"
-    save_figure(dropout_figure(rows), path, alt=ALT, data=data)
+    save_figure(dropout.figure(rows), path, alt=ALT, data=data)

@@ -1,9 +1,7 @@
-"""Chapter 5's second experiment. The table is made by `python -m tools.experiments shape`."""
+"""Chapter 5's second experiment. The table is made by `python -m lib.experiments shape`."""
 
 from lib.display import save_figure
-from lib.training.experiments import read_table
-from lib.training.grids import SHAPES
-from lib.training.plots import best_by_shape, shape_figure
+from lib.experiments import shape
 from tools.course import ROOT
 
 TITLE = "In this short training, fewer and wider layers win"
@@ -15,15 +13,14 @@ ALT = (
 
 
 def draw() -> None:
-    rows = read_table(ROOT / "figures" / "shape_experiment.csv")
     data = {
-        f"{layers} layers, width {SHAPES[layers]}": {
+        f"{layers} layers, width {shape.SHAPES[layers]}": {
             "learning rate": rate,
             "mean": end.mean[-1],
             "lowest": end.low[-1],
             "highest": end.high[-1],
         }
-        for layers, (rate, end) in best_by_shape(rows).items()
+        for layers, (rate, end) in shape.best_by_shape(shape.table()).items()
     }
     path = ROOT / "figures" / "shape_experiment.png"
-    save_figure(shape_figure(rows, TITLE), path, alt=ALT, data=data)
+    save_figure(shape.figure(TITLE), path, alt=ALT, data=data)

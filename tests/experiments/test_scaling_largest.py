@@ -1,22 +1,19 @@
 """The prediction follows from the committed runs; nothing is trained before it is committed."""
 
-import json
 import subprocess
 
 import pytest
 
+from lib.experiments import scaling, scaling_largest
+from lib.experiments.scaling_largest import CANDIDATES, PREDICTION, committed, predict
 from lib.scaling import laws
-from lib.training.experiments import read_table
-from lib.training.scaling_grids import LARGEST, largest_grid
-from tools import scaling_prediction
-from tools.scaling_prediction import CANDIDATES, PREDICTION, SIZES, committed, predict
 
 
 def test_the_committed_prediction_follows_from_the_committed_runs():
-    stored = json.loads(PREDICTION.read_text())
-    again = predict(read_table(SIZES), stored["fitted to"]["keys"])
-    assert stored["runs to come"] == [run.key for run in largest_grid()]
-    assert stored["fitted to"]["largest width"] < LARGEST
+    stored = scaling_largest.prediction()
+    again = predict(scaling.table(), stored["fitted to"]["keys"])
+    assert stored["runs to come"] == [run.key for run in scaling_largest.grid()]
+    assert stored["fitted to"]["largest width"] < scaling_largest.WIDTH
     assert set(stored["predictions"]) == set(CANDIDATES)
     for name, prediction in stored["predictions"].items():
         for key in ("loss", "low", "high"):
@@ -24,7 +21,7 @@ def test_the_committed_prediction_follows_from_the_committed_runs():
 
 
 def test_the_loss_of_the_largest_is_what_the_stored_law_says():
-    stored = json.loads(PREDICTION.read_text())
+    stored = scaling_largest.prediction()
     for name, (kind, _, count) in CANDIDATES.items():
         prediction = stored["predictions"][name]
         law = kind(**prediction["law"])
@@ -40,14 +37,14 @@ def repository(folder):
         ["config", "user.name", "reader"],
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder / "prediction.json"
+    return folder / PREDICTION
 
 
 def test_only_a_committed_and_unchanged_file_counts(tmp_path):
     file = repository(tmp_path)
     file.write_text("{}")
     assert not committed(file)
-    subprocess.run(["git", "add", "prediction.json"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", PREDICTION], cwd=tmp_path, check=True)
     assert not committed(file)
     subprocess.run(["git", "commit", "-q", "-m", "first"], cwd=tmp_path, check=True)
     assert committed(file)
@@ -58,15 +55,14 @@ def test_only_a_committed_and_unchanged_file_counts(tmp_path):
 def test_the_largest_is_trained_only_after_the_commit(tmp_path, monkeypatch):
     file = repository(tmp_path)
     trained = []
-    monkeypatch.setattr(scaling_prediction, "PREDICTION", file)
-    monkeypatch.setattr(scaling_prediction, "run_grid", lambda *a: trained.append(a))
+    monkeypatch.setattr(scaling_largest, "run_grid", lambda *a: trained.append(a))
     with pytest.raises(SystemExit, match="Commit the prediction"):
-        scaling_prediction.largest_experiment(tmp_path / "table.csv", 1)
+        scaling_largest.run(tmp_path)
     assert file.exists()
     assert not trained
-    subprocess.run(["git", "add", "prediction.json"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", PREDICTION], cwd=tmp_path, check=True)
     subprocess.run(["git", "commit", "-q", "-m", "prediction"], cwd=tmp_path, check=True)
-    scaling_prediction.largest_experiment(tmp_path / "table.csv", 1)
+    scaling_largest.run(tmp_path)
     assert len(trained) == 1
 
 

@@ -1,14 +1,11 @@
-"""Experiments: a grid of runs, each with several seeds, and their results as one table.
+"""A grid of training runs, each with several seeds, and their results as one table.
 
 A table is a CSV file with one row for each evaluation of each run. A run is known by a checksum of
 all its settings; one that is in the table already is not run again, so a grid that was stopped is
 taken up where it was, and a changed setting runs anew. Settings at their defaults are left out of
 the checksum: an option that the library gains later changes no old run.
-
-The grids of chapter 5 are in lib.training.grids, the command that runs them is `make experiments`.
 """
 
-import csv
 import functools
 import hashlib
 import itertools
@@ -20,17 +17,14 @@ from pathlib import Path
 
 import torch
 
-from lib.corpora import english
-from lib.files import atomic_write
+from lib.experiments.tables import Row, read_table, write_table
+from lib.experiments.texts import TEXTS
 from lib.model import LanguageModel, ModelConfig
-from lib.training.batches import Tokens, split
+from lib.training.batches import Tokens
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
 from lib.training.loop import train
-from lib.training.mixture import mixture
-from lib.training.tokens import byte_tokens
 
-Row = dict[str, str | int | float]
 Measure = Callable[[LanguageModel, Tokens], Row]  # further columns from model and validation text
 
 
@@ -51,15 +45,17 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+# Settings that follow another one unless they are given: then they say nothing new.
+FOLLOWING = {"attention_output_bias": "attention_bias"}
+
+
 def _settings(config) -> dict:
     """The fields of a dataclass that differ from their defaults, dataclasses in them too."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    changed = {f.name: values[f.name] for f in fields(config) if values[f.name] != f.default}
+    usual = {f.name: f.default for f in fields(config)}
+    usual |= {name: values[other] for name, other in FOLLOWING.items() if name in values}
+    changed = {name: value for name, value in values.items() if value != usual[name]}
     return {k: _settings(v) if is_dataclass(v) else v for k, v in changed.items()}
-
-
-# Training and validation bytes by the name of a text.
-TEXTS = {"english": lambda: split(byte_tokens(english())), "mixture": mixture}
 
 
 def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
@@ -99,7 +95,7 @@ def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
 
 
 def run_grid(
-    runs: Iterable[Run], table: str | Path, workers: int = 2, measure: Measure | None = None
+    runs: Iterable[Run], table: Path, workers: int = 2, measure: Measure | None = None
 ) -> list[Row]:
     """Do the runs that the table lacks, `workers` at a time, and return the rows of all.
 
@@ -107,8 +103,9 @@ def run_grid(
     not have are dropped. `measure` (a function of a module, since it goes to other processes) adds
     columns.
     """
-    runs, table = list(runs), Path(table)
-    done = {key: list(rows) for key, rows in _by_run(read_table(table)) if table.exists()}
+    runs = list(runs)
+    old = read_table(table) if table.exists() else []
+    done = {key: list(rows) for key, rows in _by_run(old)}
     missing = [run for run in runs if run.key not in done]
 
     def save() -> list[Row]:
@@ -127,64 +124,5 @@ def run_grid(
     return save()
 
 
-def read_table(table: str | Path) -> list[Row]:
-    """The rows of a table, numbers as numbers; none if there is no such file."""
-    if not Path(table).exists():
-        return []
-    with Path(table).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    # A checksum stays text, even one like 123e45678901.
-    return [{k: v if k == "run" else _number(v) for k, v in row.items()} for row in rows]
-
-
-def write_table(rows: list[Row], table: Path) -> None:
-    """Write rows as CSV, whole or not at all."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(table) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _by_run(rows: list[Row]) -> Iterable[tuple[str, Iterable[Row]]]:
     return itertools.groupby(rows, key=lambda row: row["run"])
-
-
-def _number(text: str) -> str | int | float:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A column over the steps of training: its mean over seeds, and its least and greatest."""
-
-    step: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-
-def curve(rows: list[Row], column: str, **labels: str | int | float) -> Curve:
-    """The runs of a table that carry these labels (spaces in names as underscores), as one curve.
-
-    Raises ValueError if there are none.
-    """
-    wanted = {name.replace("_", " "): value for name, value in labels.items()}
-    values: dict[int, list[float]] = {}
-    for row in rows:
-        if all(row.get(name) == value for name, value in wanted.items()):
-            values.setdefault(row["step"], []).append(row[column])
-    if not values:
-        raise ValueError(f"the table has no runs with {wanted}")
-    steps = sorted(values)
-    return Curve(
-        steps,
-        [sum(values[s]) / len(values[s]) for s in steps],
-        [min(values[s]) for s in steps],
-        [max(values[s]) for s in steps],
-    )

@@ -7,53 +7,20 @@ import pytest
 import torch
 
 from lib.corpora import english
+from lib.experiments import scaling, scaling_largest, scaling_pilot
+from lib.experiments.scaling import SEEDS, WIDTHS
+from lib.experiments.scaling_largest import WIDTH as LARGEST
+from lib.experiments.scaling_pilot import STEPS, TRAINING_BYTES, exact_matches, sized, tuned_rate
+from lib.experiments.small import BATCH, CONTEXT
 from lib.generation import GenerationConfig, generate
 from lib.model import LanguageModel
 from lib.training import Batches, byte_tokens, split
-from lib.training.experiments import read_table
-from lib.training.scaling_grids import (
-    BATCH,
-    CONTEXT,
-    LARGEST,
-    SEEDS,
-    STEPS,
-    TRAINING_BYTES,
-    WIDTHS,
-    exact_matches,
-    largest_grid,
-    pilot_grid,
-    size_grid,
-    sized,
-    tuned_rate,
-)
-from tests.library import ROOT
-
-TABLES = {
-    "scaling_pilot": pilot_grid,
-    "scaling": size_grid,
-    "scaling_largest": largest_grid,
-}
-
-
-def table(name):
-    return read_table(ROOT / "figures" / f"{name}_experiment.csv")
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_the_committed_tables_are_those_of_the_grids(name):
-    """Each run of the grid, up to its last step, and nothing else."""
-    rows, runs = table(name), TABLES[name]()
-    if name == "scaling_largest" and not rows:
-        pytest.skip("not trained yet: python -m tools.experiments scaling_largest")
-    assert list(dict.fromkeys(row["run"] for row in rows)) == [run.key for run in runs]
-    ends = [row for row in rows if row["step"] == row["steps"]]
-    assert len(ends) == len(runs)
 
 
 def test_sizes_span_two_orders_of_magnitude_and_the_largest_is_beyond():
     counts = [LanguageModel(sized(width)).count_parameters(embeddings=False) for width in WIDTHS]
     assert counts[-1] / counts[0] > 100
-    assert counts == sorted({row["non_embedding"] for row in table("scaling")})
+    assert counts == sorted({row["non_embedding"] for row in scaling.table()})
     assert LARGEST not in WIDTHS
     config = sized(LARGEST)
     assert 3.5 < 2 * 12 * config.d_model**2 / counts[-1] < 4.5
@@ -63,20 +30,20 @@ def test_the_longest_runs_make_at_most_one_pass():
     training, _ = split(byte_tokens(english()))
     assert len(training) >= TRAINING_BYTES
     assert Batches(training[:TRAINING_BYTES], CONTEXT, BATCH).steps_per_pass >= STEPS
-    passes = [row["passes"] for row in table("scaling") + table("scaling_largest")]
+    passes = [row["passes"] for row in scaling.table() + scaling_largest.table()]
     assert max(passes) <= 1
 
 
 def test_schedules_end_with_their_runs():
-    for run in [*size_grid(), *pilot_grid(), *largest_grid()]:
+    for run in [*scaling.grid(), *scaling_pilot.grid(), *scaling_largest.grid()]:
         settings = run.training
         assert (settings.schedule, settings.steps) == ("cosine", dict(run.labels)["steps"])
-    assert {run.training.seed for run in size_grid()} <= set(SEEDS)
+    assert {run.training.seed for run in scaling.grid()} <= set(SEEDS)
 
 
 def test_the_rule_for_the_rate_is_the_plane_through_the_pilots_best():
     """Parabolas in ln rate about each best, by numpy; then least squares for the plane."""
-    ends = [row for row in table("scaling_pilot") if row["step"] == row["steps"]]
+    ends = [row for row in scaling_pilot.table() if row["step"] == row["steps"]]
     design, best = [], []
     for (n, steps), group in itertools.groupby(
         ends, key=lambda r: (r["non_embedding"], r["steps"])

@@ -1,14 +1,10 @@
 """The comparison of decoders: its numbers by another way, and a table for every decoder."""
 
-import csv
-from pathlib import Path
-
 import pytest
 import torch
 
-from lib.generation.comparison import DRAWN, N_PROMPTS, NEW, SEARCHED, measure, passages
-
-TABLE = Path(__file__).parents[2] / "figures" / "decoding_experiment.csv"
+from lib.experiments import decoding
+from lib.experiments.decoding import DRAWN, N_PROMPTS, NEW, SEARCHED, measure, passages
 
 
 def test_measures_by_hand(pair):
@@ -39,7 +35,7 @@ def test_passages_do_not_overlap(smollm2):
 
 
 def test_the_table_has_every_decoder():
-    rows = list(csv.DictReader(TABLE.open(newline="")))
+    rows = decoding.table()
     names = {"human", *SEARCHED, *DRAWN}
     assert {(r["decoder"], int(r["prompt"])) for r in rows} == {
         (name, i) for name in names for i in range(N_PROMPTS)

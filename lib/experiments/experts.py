@@ -1,60 +1,25 @@
-"""The experiments of chapter 4: gates against activations, and experts with and without balancing.
-
-`feedforward` compares eight feed-forward layers with equally many parameters on English; `experts`
-compares ways to balance experts, and dense models, on the mixture of lib.training.mixture.
-"""
+"""Experts balanced in four ways, and dense models beside them: chapter "feed-forward layers"."""
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from lib.experiments.grid import Run, run_grid
+from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_llama
+from lib.experiments.tables import DATA, Row, read_table
+from lib.experiments.texts import BLOCK, languages, mixture
 from lib.model import LanguageModel, ModelConfig
 from lib.model.balancing import load, load_entropy, pool
 from lib.model.experts import recorded_routing
-from lib.model.feedforward import GATED_FORMS, gated_width
 from lib.model.routing import RouterConfig, Routing
 from lib.training.auxiliary import routers
 from lib.training.batches import Tokens, windows_in_order
-from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
-from lib.training.experiments import Row, Run
 from lib.training.loop import train
-from lib.training.mixture import BLOCK, languages, mixture
 
-SEEDS = (0, 1, 2)
-CONTEXT, BATCH, STEPS = 64, 16, 400  # tokens, sequences: 1,024 bytes to a step
-PLAIN = {"ReLU": "relu", "GELU": "gelu", "Swish": "silu"}
-RATE = 6e-3
-D_FF = 240  # plain; two thirds of it, 160, with a gate: exactly as many parameters
-
-
-# How far matrices spread before training. GPT-2's 0.02 is made for widths near 1,000; 1 / sqrt(C)
-# keeps the size of what goes through a matrix.
-INITIAL_STDS = (0.02, 0.125)
-
-
-def feedforward_grid() -> list[Run]:
-    """Three plain and five gated layers with equally many parameters, as in Shazeer (2020)."""
-    variants = {name: dict(gated=False, activation=kind) for name, kind in PLAIN.items()}
-    variants |= {name: dict(gated=True, activation=kind) for name, kind in GATED_FORMS.items()}
-    return [
-        Run(
-            labels=(("layer", name), ("initial std", initial_std)),
-            model=_small(
-                d_ff=gated_width(D_FF) if variant["gated"] else D_FF,
-                initial_std=initial_std,
-                **variant,
-            ),
-            training=_training(RATE, seed, evaluate_every=STEPS // 4, evaluation_sequences=512),
-            training_bytes=STEPS * BATCH * CONTEXT,
-        )
-        for initial_std in INITIAL_STDS
-        for name, variant in variants.items()
-        for seed in SEEDS
-    ]
-
-
+STEPS, RATE = 400, 6e-3
 N_EXPERTS, N_ACTIVE, D_EXPERT = 8, 2, 64
 BALANCING = {
     "none": (RouterConfig(), {}),
@@ -69,14 +34,14 @@ DENSE = {
 FACTORS = (1.0, 1.25, 1.5, 2.0)
 
 
-def experts_grid() -> list[Run]:
+def grid() -> list[Run]:
     """Eight experts, two active, balanced in four ways; and two dense models to compare with."""
     return [
         Run(
             labels=(("model", name),),
             model=model,
-            training=_training(
-                RATE, seed, evaluate_every=STEPS // 8, evaluation_sequences=256, **training
+            training=short_training(
+                STEPS, RATE, seed, evaluations=8, evaluation_sequences=256, **training
             ),
             training_bytes=STEPS * BATCH * CONTEXT,
             text="mixture",
@@ -91,10 +56,10 @@ def expert_models() -> dict[str, tuple[ModelConfig, dict]]:
     sizes = dict(n_experts=N_EXPERTS, n_active_experts=N_ACTIVE, d_expert=D_EXPERT)
     active = N_ACTIVE * D_EXPERT
     models = {
-        name: (_small(d_ff=active, router=router, **sizes), training)
+        name: (small_llama(d_ff=active, router=router, **sizes), training)
         for name, (router, training) in BALANCING.items()
     }
-    return models | {name: (_small(d_ff=d_ff), {}) for name, d_ff in DENSE.items()}
+    return models | {name: (small_llama(d_ff=d_ff), {}) for name, d_ff in DENSE.items()}
 
 
 def short_run(name: str, seed: int, steps: int = 40) -> tuple[LanguageModel, list[Row]]:
@@ -121,15 +86,14 @@ def short_run(name: str, seed: int, steps: int = 40) -> tuple[LanguageModel, lis
 
     torch.manual_seed(seed)
     model = LanguageModel(config)
-    training = TrainingConfig(
-        steps=steps,
-        batch_size=16,
-        context_length=CONTEXT,
-        learning_rate=RATE,
+    training = short_training(
+        steps,
+        RATE,
+        seed,
+        evaluations=max(1, steps // 10),
+        warmup=0,
         schedule="constant",
-        evaluate_every=10,
         evaluation_sequences=64,
-        seed=seed,
         **changes,
     )
     train(model, tokens, training, validation, on_evaluation=record)
@@ -201,19 +165,11 @@ def _names(factor: float) -> tuple[str, str]:
     return f"dropped at {factor:g}", f"loss at {factor:g}"
 
 
-def _small(**changes) -> ModelConfig:
-    """Two layers in the manner of Llama, 64 wide."""
-    sizes = dict(vocab_size=256, context_length=CONTEXT, d_model=64, n_layers=2, n_heads=4)
-    return ModelConfig(**sizes | dict(tie_embeddings=True) | changes)
+def run(folder: Path = DATA, workers: int = 1) -> list[Row]:
+    """Do what the table in `folder` lacks, `workers` runs at a time."""
+    return run_grid(grid(), folder / "experts.csv", workers, routing_measures)
 
 
-def _training(learning_rate: float, seed: int, **changes) -> TrainingConfig:
-    return TrainingConfig(
-        steps=STEPS,
-        batch_size=BATCH,
-        context_length=CONTEXT,
-        learning_rate=learning_rate,
-        warmup=STEPS // 20,
-        seed=seed,
-        **changes,
-    )
+def table() -> list[Row]:
+    """The committed runs."""
+    return read_table("experts")

@@ -1,7 +1,8 @@
-"""A mixture of three languages: English, code and numbers, in turn, so that experts can divide it.
+"""The texts that models of the experiments learn from: English, and a mixture of three languages.
 
-Each language has as many bytes as the others. The text changes from one to the next every `BLOCK`
-bytes, which is several times the context, so that most sequences hold one language only.
+The mixture has English, code and numbers in turn, so that experts can divide it. Each language has
+as many bytes as the others. The text changes from one to the next every `BLOCK` bytes, which is
+several times the context, so that most sequences hold one language only.
 """
 
 from functools import lru_cache
@@ -34,3 +35,7 @@ def in_turn(texts: tuple[np.ndarray, ...], block: int = BLOCK) -> np.ndarray:
     n_blocks = min(len(text) for text in texts) // block
     blocks = [text[: n_blocks * block].reshape(n_blocks, block) for text in texts]
     return np.stack(blocks, axis=1).reshape(-1)
+
+
+# Training and validation bytes by the name of a text.
+TEXTS = {"english": lambda: split(byte_tokens(english())), "mixture": mixture}

@@ -1,8 +1,6 @@
-"""The chapter's experiments: the life-cycle on three base models, and what happens otherwise.
+"""The life-cycle on three base models, and what happens otherwise: chapter "SFT cold start".
 
-    python -m tools.experiments cold_start
-
-One job trains one model. Its row goes to figures/cold_start_experiment.csv, the curve of its RL to
+One job trains one model. Its row goes to cold_start.csv, the curve of its RL to
 cold_start_curves.csv, and of the life-cycle's models some texts to cold_start_samples.json. What is
 in the table already is not done again; models that others start from are kept in runs/.
 """
@@ -11,9 +9,12 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from lib.experiments.cold_start_results import stages_figure
+from lib.experiments.tables import DATA, Row, read_json, read_table, write_table
 from lib.files import write_file
 from lib.model import LanguageModel
 from lib.reasoning import lifecycle as cycle
@@ -23,7 +24,9 @@ from lib.reasoning.measuring import measure, pass_at, respond, right_chains, sha
 from lib.reasoning.rejection import Kept, clean_examples, right_answer
 from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT, ACCURACY_AND_LANGUAGE
 from lib.reasoning.task import draw_problems
-from lib.training.experiments import Row, read_table, write_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIZES = (32, 128, 2048)  # of the cold-start set, beside 512
 JOBS = {  # part: the models to train, in this order
@@ -47,14 +50,11 @@ class Runs:
 
     def __init__(self, table: Path, cache: Path = CACHE):
         self.table, self.cache = table, cache
-        self.curves, self.samples = (
-            table.with_name("cold_start_curves.csv"),
-            table.with_name(SAMPLES),
-        )
+        self.curves, self.samples = table.with_name(CURVES), table.with_name(SAMPLES)
 
     def missing(self) -> list[Job]:
         """The jobs that the table lacks: part by part, and in each part seed by seed."""
-        done = {row["run"] for row in read_table(self.table)}
+        done = {row["run"] for row in _rows(self.table)}
         jobs = [
             (part, stage, seed)
             for part, stages in JOBS.items()
@@ -155,18 +155,43 @@ def key(job: Job) -> str:
     return f"{job[0]}, {job[1]}, {job[2]}: {checksum}"
 
 
-def run(table: Path, workers: int = 1) -> None:
+def run(folder: Path = DATA, workers: int = 1) -> list[Row]:
     """Do all jobs that are missing, one after another: many start from models of others."""
     torch.set_num_threads(1)
-    runs = Runs(table)
+    runs = Runs(folder / "cold_start.csv")
     while jobs := runs.missing():
         runs.do(jobs[0])
+    return _rows(runs.table)
+
+
+def table() -> list[Row]:
+    """The committed measurements of every model."""
+    return read_table("cold_start")
+
+
+def curves() -> list[Row]:
+    """The committed steps of RL."""
+    return read_table("cold_start_curves")
+
+
+def samples() -> list[dict]:
+    """Committed responses of the life-cycle's models to the same held-out problems."""
+    return read_json("cold_start_samples")
+
+
+def figure(title: str) -> "Figure":
+    """The stages of the life-cycle; `stages_figure` of the committed table."""
+    return stages_figure(table(), title)
+
+
+def _rows(table: Path) -> list[Row]:
+    return read_table(table) if table.exists() else []
 
 
 def _merge(table: Path, new: list[Row], same: tuple[str, ...]) -> None:
     """Put new rows into a table, in place of those that agree with them in `same`."""
     replaced = {tuple(row[name] for name in same) for row in new}
-    old = [row for row in read_table(table) if tuple(row[n] for n in same) not in replaced]
+    old = [row for row in _rows(table) if tuple(row[n] for n in same) not in replaced]
     parts = list(JOBS)
     rows = sorted([*old, *new], key=lambda row: parts.index(row["part"]) if "part" in row else 0)
     write_table(rows, table)

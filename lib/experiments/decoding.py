@@ -1,10 +1,9 @@
 """Decoders compared on the same prompts: how probable, how repetitive, how varied?
 
 Passages of English of which the model reads the beginning; the original goes along as a decoder
-called "human". The table is made by `python -m tools.experiments decoding`.
+called "human". The table is made by `python -m lib.experiments decoding`.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lib import corpora
-from lib.files import atomic_write
+from lib.experiments.tables import DATA, Row, read_table, write_table
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import generate
 from lib.generation.measures import distinct_n, repetition, surprise
 from lib.generation.voting import sample_many
 from lib.model import LanguageModel
+from lib.pretrained import load_pretrained
 from lib.tokenization import BPETokenizer
 
 PROMPT, NEW, N_PROMPTS, EACH = 32, 32, 6, 3  # tokens read, tokens written, passages, continuations
@@ -81,16 +81,18 @@ def measure(
         }
 
 
-FIELDS = ("decoder", "prompt", "surprise", "repetition", "different", "by_token")
+def run(folder: Path = DATA, workers: int = 1) -> list[Row]:
+    """Write the table when it is complete; the model's own threads are the workers."""
+    model, tokenizer = load_pretrained("smollm2-135m-instruct")
+    texts, rows = passages(tokenizer), []
+    for name, new in continuations(model, texts):
+        print(name, flush=True)
+        for place, row in enumerate(measure(model, texts[:, :PROMPT], new)):
+            rows.append({"decoder": name, "prompt": place, **row})
+    write_table(rows, folder / "decoding.csv")
+    return rows
 
 
-def run_comparison(table: Path, model: LanguageModel, tokenizer: BPETokenizer) -> None:
-    """Write the table; it appears when it is complete."""
-    with atomic_write(table) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        texts = passages(tokenizer)
-        for name, new in continuations(model, texts):
-            print(name, flush=True)
-            for place, row in enumerate(measure(model, texts[:, :PROMPT], new)):
-                writer.writerow({"decoder": name, "prompt": place, **row})
+def table() -> list[Row]:
+    """The committed measurements."""
+    return read_table("decoding")

@@ -1,28 +1,15 @@
-"""The grids of chapter 3, their tables, and what is measured in them."""
-
-from pathlib import Path
+"""What the experiments of chapter 3 measure, and the committed table of the leak."""
 
 import pytest
 import torch
 
+from lib.experiments import leak
+from lib.experiments.leak import loss_in_training_mode, losses_on_bits, random_bits
+from lib.experiments.qk_norm import attention_scores
 from lib.model import LanguageModel, ModelConfig
 from lib.training.evaluation import evaluate
-from lib.training.experiments import read_table
-from lib.training.leak import loss_in_training_mode, losses_on_bits, random_bits
-from lib.training.normalization_grids import GRIDS, attention_scores
 
-FIGURES = Path(__file__).parents[2] / "figures"
 SMALL = dict(vocab_size=256, context_length=64, d_model=16, n_layers=2, n_heads=2, d_ff=32)
-
-
-@pytest.mark.parametrize("name", GRIDS)
-def test_the_table_is_of_this_grid(name):
-    rows = read_table(FIGURES / f"{name}_experiment.csv")
-    runs = GRIDS[name][0]()
-    assert {row["run"] for row in rows} == {run.key for run in runs}
-    assert len({run.key for run in runs}) == len(runs)
-    last = max(row["step"] for row in rows)
-    assert {row["run"] for row in rows if row["step"] == last} == {run.key for run in runs}
 
 
 def test_training_mode_changes_nothing_without_batch_norm(tokens):
@@ -64,7 +51,7 @@ def test_layer_norm_cannot_predict_coin_tosses():
 
 
 def test_the_leak_table_says_what_the_chapter_says():
-    rows = read_table(FIGURES / "leak_experiment.csv")
+    rows = leak.table()
     for row in rows:
         alone = (row["norm"], row["texts at once"]) == ("batchnorm", 1)
         assert (row["training_mode_loss"] < 0.3) is alone
