@@ -1,7 +1,8 @@
 import numpy as np
 
+from lib.experiments.scaling_largest import prediction_figure
 from lib.scaling import laws
-from lib.scaling.plots import prediction_figure, three_axes
+from lib.scaling.plots import three_axes
 
 
 def test_three_axes_show_the_same_laws():
