@@ -52,9 +52,10 @@ FOLLOWING = {"attention_output_bias": "attention_bias"}
 def _settings(config) -> dict:
     """The fields of a dataclass that differ from their defaults, dataclasses in them too."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    usual = {f.name: f.default for f in fields(config)}
-    usual |= {name: values[other] for name, other in FOLLOWING.items() if name in values}
-    changed = {name: value for name, value in values.items() if value != usual[name]}
+    usual = {f.name: [f.default] for f in fields(config)}
+    for name in FOLLOWING.keys() & values.keys():
+        usual[name].append(values[FOLLOWING[name]])
+    changed = {name: value for name, value in values.items() if value not in usual[name]}
     return {k: _settings(v) if is_dataclass(v) else v for k, v in changed.items()}
 
 
