@@ -174,11 +174,25 @@ def _linear_readout(
 # What is lost without heads
 
 
+@torch.no_grad()
+def mean_head_outputs(model: LanguageModel, ids: Int[Tensor, "B T"]) -> Float[Tensor, "L H D"]:
+    """What each head hands to W_o, averaged over all positions of these texts."""
+    return torch.stack([s.head_output.mean(dim=(0, 2)) for s in layer_steps(model, ids)])
+
+
 @contextmanager
 def without_heads(
-    model: LanguageModel, heads: Iterable[tuple[int, int]]
+    model: LanguageModel,
+    heads: Iterable[tuple[int, int]],
+    means: Float[Tensor, "L H D"] | None = None,
 ) -> Iterator[LanguageModel]:
-    """Inside the `with` block these (layer, head) write nothing; afterwards all is as before."""
+    """Inside the `with` block these (layer, head) write nothing; afterwards all is as before.
+
+    With `means` (from `mean_head_outputs`) they write their average instead: what a head writes
+    whatever it reads stays, so that only what it says about this text is lost. Later layers expect
+    the average; without it they may fail for reasons of their own.
+    Raises ValueError for a head that is not there.
+    """
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
         if not (0 <= layer < len(model.blocks) and 0 <= head < model.config.n_heads):
@@ -187,23 +201,21 @@ def without_heads(
                 f"layers of {model.config.n_heads} heads"
             )
         by_layer.setdefault(layer, []).append(head)
+
+    def replace(layer: int, gone: list[int]):
+        def hook(module, inputs):
+            outputs = inputs[0].unflatten(-1, (model.config.n_heads, -1)).clone()
+            outputs[..., gone, :] = 0.0 if means is None else means[layer, gone].to(outputs.dtype)
+            return (outputs.flatten(-2),)
+
+        return hook
+
     handles = [
-        model.blocks[layer].attention.output.register_forward_pre_hook(_silence(model, silent))
-        for layer, silent in by_layer.items()
+        model.blocks[layer].attention.output.register_forward_pre_hook(replace(layer, gone))
+        for layer, gone in by_layer.items()
     ]
     try:
         yield model
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _silence(model: LanguageModel, silent: list[int]):
-    keep = torch.ones(model.config.n_heads, 1, device=model.head.weight.device)
-    keep[silent] = 0
-
-    def hook(module, inputs):
-        heads = inputs[0].unflatten(-1, (model.config.n_heads, -1)) * keep.to(inputs[0].dtype)
-        return (heads.flatten(-2),)
-
-    return hook
