@@ -147,7 +147,7 @@ def browser(root: Path = ROOT) -> str:
 
 
 def _widget(name: str) -> str:
-    """A chapter's widget by its chapter: `08_compute-2` is the second one there."""
+    """A chapter's widget by its chapter: `12_compute-2` is the second one there."""
     chapter, _, number = name.partition("-")
     title = links.COURSE.get(chapter)
     return f"{int(chapter[:2])}. {title}" + (f", {number}" if number else "") if title else name
@@ -186,7 +186,7 @@ def parity(root: Path = ROOT) -> str:
 
 
 def stages(root: Path = ROOT) -> str:
-    """Table of chapter 10: every stage of the life-cycle, mean and standard error of its seeds."""
+    """Table of chapter 14: every stage of the life-cycle, mean and standard error of its seeds."""
     from lib.experiments import cold_start
     from lib.experiments.cold_start_results import stage_table
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 2: rotary positions, a step with a cache, the online softmax."""
+"""Exercises of chapter 3: rotary positions, a step with a cache, the online softmax."""
 
 import math
 from collections.abc import Iterator

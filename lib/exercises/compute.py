@@ -1,4 +1,4 @@
-"""Exercises of chapter 8: FLOPs, utilization, the cache, the roofline, rounding."""
+"""Exercises of chapter 12: FLOPs, utilization, the cache, the roofline, rounding."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Checks of chapter 7, decoding."""
+"""Checks of chapter 10, decoding."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Checks of chapter 4, feed-forward layers and experts. N tokens, E experts, k choices."""
+"""Checks of chapter 5, feed-forward layers and experts. N tokens, E experts, k choices."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 3: where the norm stands, and whether a function sees the future."""
+"""Exercises of chapter 4: where the norm stands, and whether a function sees the future."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 3: two norms, a folded mean, a bound. Two more: `norm_placement`."""
+"""Exercises of chapter 4: two norms, a folded mean, a bound. Two more: `norm_placement`."""
 
 import math
 

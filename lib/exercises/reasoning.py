@@ -1,4 +1,4 @@
-"""Checks of chapter 10, the cold start."""
+"""Checks of chapter 14, the cold start."""
 
 import random
 

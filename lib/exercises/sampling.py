@@ -1,4 +1,4 @@
-"""Checks of chapter 6, sampling. Answers take the logits of one position, of shape (V,)."""
+"""Checks of chapter 9, sampling. Answers take the logits of one position, of shape (V,)."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Checks of chapter 9, scaling laws. Answers take and return plain numbers and NumPy arrays."""
+"""Checks of chapter 13, scaling laws. Answers take and return plain numbers and NumPy arrays."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 5: parameters, the loss, the learning rate, tied weights, initialization."""
+"""Exercises of chapter 6: parameters, the loss, the learning rate, tied weights, initialization."""
 
 import math
 from collections.abc import Callable

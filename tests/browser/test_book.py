@@ -75,7 +75,7 @@ def test_page(name, offline):
 
 
 @pytest.mark.parametrize(
-    ("word", "chapter"), [("perplexity", "06_sampling"), ("induction", "02_attention")]
+    ("word", "chapter"), [("perplexity", "09_sampling"), ("induction", "02_attention")]
 )
 def test_search(word, chapter, page, served):
     """Typed into the search field of the front page. The lines around a hit need a server."""

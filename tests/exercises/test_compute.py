@@ -1,4 +1,4 @@
-"""The references of chapter 8's exercises, held to the library."""
+"""The references of chapter 12's exercises, held to the library."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The references of chapter 3's exercises, held to torch, transformers and the library."""
+"""The references of chapter 4's exercises, held to torch, transformers and the library."""
 
 import torch
 import torch.nn.functional as F

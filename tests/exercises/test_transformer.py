@@ -1,4 +1,4 @@
-"""The references of chapter 5's exercises, held to the library."""
+"""The references of chapter 6's exercises, held to the library."""
 
 import pytest
 import torch

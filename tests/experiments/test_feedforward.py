@@ -1,4 +1,4 @@
-"""The grids of chapter 4: what they compare is equal but for what they name."""
+"""The grids of chapter 5: what they compare is equal but for what they name."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the experiments of chapter 3 measure, and the committed table of the leak."""
+"""What the experiments of chapter 4 measure, and the committed table of the leak."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Chapter 9's grids, their committed tables, and the rule for the learning rate."""
+"""Chapter 13's grids, their committed tables, and the rule for the learning rate."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What chapter 2 says of SmolLM2's heads holds on each of 20 texts, and more than by chance."""
+"""What chapter 8 says of SmolLM2's heads holds on each of 20 texts, and more than by chance."""
 
 import math
 

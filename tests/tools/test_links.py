@@ -89,9 +89,9 @@ def test_a_head_has_the_glossary_once_below_the_run_time():
 
 def test_previous_and_next():
     first, *_, last = COURSE
-    assert navigation("05_transformer").startswith(
-        "Previous: [4. Feed-forward layers and experts](04_feedforward.ipynb) · "
-        "Next: [6. Sampling](06_sampling.ipynb) · "
+    assert navigation("06_transformer").startswith(
+        "Previous: [5. Feed-forward layers and experts](05_feedforward.ipynb) · "
+        "Next: [7. Training](07_training.ipynb) · "
     )
     assert "Previous" not in navigation(first)
     assert "Next" not in navigation(last)

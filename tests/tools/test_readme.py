@@ -79,7 +79,7 @@ def test_setup_and_browser_tables(tmp_path):
     (tmp_path / "figures" / "setup.json").write_text(json.dumps(result))
     assert "15 min: **missed**" in readme.setup(tmp_path)
     fast = {"median_ms": 40.2, "p90_ms": 60, "presses": 36}
-    widgets = {"02_attention": fast, "08_compute-2": {**fast, "median_ms": 140}, "book, qkv": fast}
+    widgets = {"02_attention": fast, "12_compute-2": {**fast, "median_ms": 140}, "book, qkv": fast}
     result = {"machine": "2 cores", "widgets": widgets}
     (tmp_path / "figures" / "browser.json").write_text(json.dumps(result))
     assert readme.browser(tmp_path).splitlines()[2:5] == [

@@ -70,7 +70,7 @@ WIDGETS = [
     BookWidget(
         "sampling",
         "sampling",
-        "06_sampling",
+        "09_sampling",
         "sampling_explorer",
         _sampling,
         {
@@ -85,7 +85,7 @@ WIDGETS = [
     BookWidget(
         "power_law",
         "power law",
-        "09_scaling_laws",
+        "13_scaling_laws",
         "power_law_explorer",
         _power_law,
         {

@@ -1,4 +1,4 @@
-"""Chapter 10's life-cycle. The table is made by `python -m lib.experiments cold_start`."""
+"""Chapter 14's life-cycle. The table is made by `python -m lib.experiments cold_start`."""
 
 from lib.display import save_figure
 from lib.experiments import cold_start, mean_and_error

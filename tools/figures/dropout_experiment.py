@@ -1,4 +1,4 @@
-"""Chapter 5's first experiment. The table is made by `python -m lib.experiments dropout`."""
+"""Chapter 7's first experiment. The table is made by `python -m lib.experiments dropout`."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Chapter 3's experiments: placement, kinds of norm, QK-norm.
+"""Chapter 4's experiments: placement, kinds of norm, QK-norm.
 
 Their tables are made by `python -m lib.experiments placement norms qk_norm`.
 """

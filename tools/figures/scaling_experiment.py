@@ -1,4 +1,4 @@
-"""Chapter 9's prediction and its check. Tables: `python -m lib.experiments scaling ...`."""
+"""Chapter 13's prediction and its check. Tables: `python -m lib.experiments scaling ...`."""
 
 from lib.display import save_figure
 from lib.experiments import scaling, scaling_largest

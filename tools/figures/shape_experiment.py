@@ -1,4 +1,4 @@
-"""Chapter 5's second experiment. The table is made by `python -m lib.experiments shape`."""
+"""Chapter 6's second experiment. The table is made by `python -m lib.experiments shape`."""
 
 from lib.display import save_figure
 from lib.experiments import shape
