@@ -7,6 +7,7 @@ from lib.display import GRAY, PALETTE, course_style, label_lines
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, curve, read_table
+from lib.experiments.texts import PIECES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ def grid() -> list[Run]:
             model=small_gpt(64, n_heads=2, dropout=dropout),
             training=short_training(steps, 5e-3, seed, evaluations=8, batch_size=BATCH),
             training_bytes=steps * BATCH * CONTEXT // passes,
+            pieces=PIECES,
         )
         for name, passes in PASSES.items()
         for dropout in (0.0, 0.1, 0.2)

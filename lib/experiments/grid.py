@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from lib.experiments.tables import Row, read_table, write_table
-from lib.experiments.texts import TEXTS
+from lib.experiments.texts import TEXTS, spread
 from lib.model import LanguageModel, ModelConfig
 from lib.training.batches import Tokens
 from lib.training.config import TrainingConfig
@@ -30,13 +30,18 @@ Measure = Callable[[LanguageModel, Tokens], Row]  # further columns from model a
 
 @dataclass(frozen=True)
 class Run:
-    """One run: `labels` say what varies, `training_bytes` how much of which text it learns from."""
+    """One run: `labels` say what varies, `training_bytes` how much of which text it learns from.
+
+    These bytes come from `pieces` places of the text: its beginning is not like all of it, which
+    the validation text is taken from.
+    """
 
     labels: tuple[tuple[str, str | int | float], ...]
     model: ModelConfig
     training: TrainingConfig
     training_bytes: int
     text: str = "english"
+    pieces: int = 1
 
     @property
     def key(self) -> str:
@@ -69,7 +74,7 @@ def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
     tokens, validation = TEXTS[run.text]()
     if run.training_bytes > len(tokens):
         raise ValueError(f"training_bytes must be at most {len(tokens)}, got {run.training_bytes}")
-    tokens = tokens[: run.training_bytes]
+    tokens = spread(tokens, run.training_bytes, run.pieces)
     torch.manual_seed(run.training.seed)
     model = LanguageModel(run.model)
     rows: list[Row] = []

@@ -8,6 +8,7 @@ from lib.experiments.grid import Run, run_grid
 from lib.experiments.leak import loss_in_training_mode
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, last, read_table
+from lib.experiments.texts import PIECES
 from lib.model import LanguageModel
 from lib.training.batches import Tokens
 
@@ -49,6 +50,7 @@ def one_run(norm: str, start: str, seed: int, steps: int = STEPS) -> Run:
         model=small_gpt(64, norm=norm, **unit),
         training=short_training(steps, RATE, seed, evaluations=4, evaluation_sequences=256),
         training_bytes=steps * BATCH * CONTEXT,
+        pieces=PIECES,
     )
 
 

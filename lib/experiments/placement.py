@@ -7,6 +7,7 @@ from lib.display import PALETTE, course_style, label_lines
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, last, read_table
+from lib.experiments.texts import PIECES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ def grid() -> list[Run]:
                 STEPS, rate, seed, evaluations=2, warmup=warmup, evaluation_sequences=256
             ),
             training_bytes=STEPS * BATCH * CONTEXT,
+            pieces=PIECES,
         )
         for place, warmup in (("post", 0), ("pre", 0), ("post", WARMUP), ("pre", WARMUP))
         for rate in RATES

@@ -9,6 +9,7 @@ from lib.display import PALETTE, course_style, label_lines
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, curve, read_table
+from lib.experiments.texts import PIECES
 from lib.model import LanguageModel
 from lib.model.inspection import layer_steps
 from lib.training.batches import Tokens, windows_in_order
@@ -42,6 +43,7 @@ def one_run(
             steps, learning_rate, seed, evaluations=evaluations, evaluation_sequences=256
         ),
         training_bytes=steps * BATCH * CONTEXT,
+        pieces=PIECES,
     )
 
 

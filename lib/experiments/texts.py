@@ -37,5 +37,16 @@ def in_turn(texts: tuple[np.ndarray, ...], block: int = BLOCK) -> np.ndarray:
     return np.stack(blocks, axis=1).reshape(-1)
 
 
+PIECES = 40  # of a text that is not read whole
+
+
+def spread(tokens: np.ndarray, n: int, pieces: int) -> np.ndarray:
+    """`n` tokens in `pieces` pieces from places equally far apart, the first at the beginning."""
+    cuts = np.linspace(0, n, pieces + 1).astype(int)
+    starts = np.linspace(0, len(tokens) - (cuts[-1] - cuts[-2]), pieces).astype(int)
+    parts = [tokens[a : a + k] for a, k in zip(starts, np.diff(cuts), strict=True)]
+    return np.concatenate(parts)
+
+
 # Training and validation bytes by the name of a text.
 TEXTS = {"english": lambda: split(byte_tokens(english())), "mixture": mixture}
