@@ -9,7 +9,7 @@ import torch
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_llama
 from lib.experiments.tables import DATA, Row, read_table
-from lib.experiments.texts import BLOCK, PIECES, languages, mixture
+from lib.experiments.texts import BLOCK, languages, mixture
 from lib.model import LanguageModel, ModelConfig
 from lib.model.balancing import load, load_entropy, pool
 from lib.model.experts import recorded_routing
@@ -44,7 +44,6 @@ def grid() -> list[Run]:
                 STEPS, RATE, seed, evaluations=8, evaluation_sequences=256, **training
             ),
             training_bytes=STEPS * BATCH * CONTEXT,
-            pieces=PIECES,
             text="mixture",
         )
         for name, (model, training) in expert_models().items()

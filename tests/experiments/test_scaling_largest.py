@@ -12,7 +12,7 @@ from lib.scaling import laws
 def test_the_committed_prediction_follows_from_the_committed_runs():
     stored = scaling_largest.prediction()
     again = predict(scaling.table(), stored["fitted to"]["keys"])
-    assert stored["runs to come"] == [run.key for run in scaling_largest.grid()]
+    assert stored["runs to come"] == [scaling_largest.grid()[0].key]
     assert stored["fitted to"]["largest width"] < scaling_largest.WIDTH
     assert set(stored["predictions"]) == set(CANDIDATES)
     for name, prediction in stored["predictions"].items():
@@ -55,7 +55,7 @@ def test_only_a_committed_and_unchanged_file_counts(tmp_path):
 def test_the_largest_is_trained_only_after_the_commit(tmp_path, monkeypatch):
     file = repository(tmp_path)
     trained = []
-    monkeypatch.setattr(scaling_largest, "run_grid", lambda *a: trained.append(a))
+    monkeypatch.setattr(scaling_largest, "run_grid", lambda *a: trained.append(a) or [])
     with pytest.raises(SystemExit, match="Commit the prediction"):
         scaling_largest.run(tmp_path)
     assert file.exists()
