@@ -24,6 +24,7 @@ EXPERIMENTS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the named experiments, or all; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lib.experiments", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(EXPERIMENTS)}")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
