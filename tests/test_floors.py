@@ -17,7 +17,7 @@ FLOORS = {
     "model": 1,
     "tokenization": 1,
     "generation": 2,
-    "training": 2,
+    "training": 2.1,  # it writes the folders that pretrained reads
     "scaling": 2,
     "pretrained": 2,
     "reasoning": 3,

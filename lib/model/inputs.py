@@ -40,24 +40,26 @@ def check_ids(config: ModelConfig, ids: Int[Tensor, "B T"], *, wait: bool = Fals
             raise ValueError(f"ids must be in 0 .. {config.vocab_size - 1}, got {low} .. {high}")
 
 
-def as_mask(mask: PaddingMask, n_rows: int, length: int) -> Bool[Tensor, "B S"]:
+def as_mask(
+    mask: PaddingMask, n_rows: int, length: int, name: str = "attention_mask"
+) -> Bool[Tensor, "B S"]:
     """The attention mask as True and False; ValueError for another shape, dtype or value."""
     if not isinstance(mask, Tensor):
-        raise ValueError(f"attention_mask must be a tensor, got {shortened(mask)}")
+        raise ValueError(f"{name} must be a tensor, got {shortened(mask)}")
     if mask.dim() != 2 or len(mask) != n_rows:
         raise ValueError(
-            f"attention_mask must have a row for each of {n_rows} sequences, got {_shape(mask)}"
+            f"{name} must have a row for each of {n_rows} sequences, got {_shape(mask)}"
         )
     if mask.shape[1] != length:
-        raise ValueError(f"attention_mask must cover {length} positions, got {mask.shape[1]}")
+        raise ValueError(f"{name} must cover {length} positions, got {mask.shape[1]}")
     if mask.dtype == torch.bool:
         return mask
     if mask.is_floating_point() or mask.is_complex():
         raise ValueError(
-            f"attention_mask must hold True and False, or the integers 1 and 0, got {mask.dtype}"
+            f"{name} must hold True and False, or the integers 1 and 0, got {mask.dtype}"
         )
     if (wrong := mask[(mask != 0) & (mask != 1)]).numel():
-        raise ValueError(f"attention_mask must hold 0 (padding) and 1, got {wrong[0].item()}")
+        raise ValueError(f"{name} must hold 0 (padding) and 1, got {wrong[0].item()}")
     return mask.bool()
 
 

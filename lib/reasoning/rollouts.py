@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from lib.generation.prefill import new_cache
 from lib.model import KVCache, LanguageModel
-from lib.model.inputs import check_ids
+from lib.model.inputs import as_mask, check_ids
 from lib.reasoning.task import END_ID, PAD_ID
-from lib.settings import require
+from lib.settings import require, shortened
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ def sample(
     most = model.config.context_length
     length = most if length is None else length
     require("length", length, f"[2, {most}]", whole=True)
-    sizes = [len(prompt) for prompt in prompts]
+    require("end_id", end_id, "[0, inf)", whole=True)
+    try:
+        sizes = [len(prompt) for prompt in prompts]
+    except TypeError:
+        raise ValueError(f"prompts must be lists of ids, got {shortened(prompts)}") from None
     if not sizes or min(sizes) < 1 or max(sizes) >= length:
         raise ValueError(
             f"prompts must have 1 .. {length - 1} tokens, got {min(sizes, default=0)} .. "
@@ -65,7 +69,7 @@ def sample(
         )
     ids = torch.full((len(prompts), length), PAD_ID)
     for row, prompt in enumerate(prompts):
-        given = torch.as_tensor(prompt)
+        given = _as_ids(prompt)
         check_ids(model.config, given[None])
         ids[row, : len(prompt)] = given
     drawn, log_p = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape)
@@ -91,6 +95,13 @@ def sample(
     return Rollouts(ids[:, :end].clone(), drawn[:, :end].clone(), log_p[:, :end].clone())
 
 
+def _as_ids(prompt: Sequence[int]) -> Tensor:
+    try:
+        return torch.as_tensor(prompt)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"a prompt must be a list of ids, got {shortened(prompt)}") from None
+
+
 def _draw(
     logits: Float[Tensor, "B V"], temperature: float | int, generator: torch.Generator | None
 ) -> tuple[Int[Tensor, "B"], Float[Tensor, "B"]]:
@@ -105,7 +116,7 @@ def _draw(
 
 
 def keep_rows(cache: KVCache, rows: Bool[Tensor, "B"]) -> None:
-    """Drop the other rows from a cache without a window."""
+    """Drop the other rows from a cache; where a layer has a window, all of its ring stays."""
     cache.keys = [_kept(key, rows, cache.length) for key in cache.keys]
     cache.values = [_kept(value, rows, cache.length) for value in cache.values]
 
@@ -122,10 +133,17 @@ def response_log_p(
     """Log-probability of each drawn token under the model, 0 elsewhere; with gradients.
 
     Padding is at the end of a row, where a causal model's earlier positions cannot see it.
-    Raises ValueError for a temperature of 0, at which there are no probabilities to learn.
+    Raises ValueError for a temperature of 0, at which there are no probabilities to learn, and for
+    ids or a mask that do not fit the model or each other.
     """
     require("temperature", temperature, "(0, inf)")
+    if not isinstance(rollouts, Rollouts):
+        raise ValueError(f"rollouts must be what sample(…) returns, got {shortened(rollouts)}")
+    check_ids(model.config, rollouts.ids)
+    drawn = as_mask(rollouts.drawn, *rollouts.ids.shape, name="drawn")
+    if drawn[:, 0].any():
+        raise ValueError("drawn is True at the first position, which nothing comes before")
     logits = model(rollouts.ids[:, :-1]) / temperature
     log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
     log_p = nn.functional.pad(log_p, (1, 0))
-    return torch.where(rollouts.drawn, log_p, 0.0)
+    return torch.where(drawn, log_p, 0.0)

@@ -16,51 +16,38 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.model import LanguageModel
+from lib.model.inputs import check_ids
 from lib.model.masks import causal_mask
-from lib.tokenization import BPETokenizer
-from lib.tokenization.chat import render_chat
-from lib.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
+from lib.reasoning.examples import Example, chat_example, check_examples, conversation_example
+from lib.settings import require, require_all, shortened
+from lib.training.optimizer import (
+    DivergedError,
+    check_clipping,
+    clipped_step,
+    make_optimizer,
+    set_learning_rate,
+)
 from lib.training.schedules import warmup_cosine
 
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids of prompt and response; the first `n_prompt` are read, the others learned.
-
-    A text to learn as a whole has n_prompt = 1: nothing comes before its first token.
-    """
-
-    ids: Sequence[int]
-    n_prompt: int = 1
-
-    def __post_init__(self):
-        if not 1 <= self.n_prompt < len(self.ids):
-            raise ValueError(
-                f"n_prompt must be in 1 .. {len(self.ids) - 1}, so that a prompt and a response "
-                f"are there, got {self.n_prompt}"
-            )
-
-
-def chat_example(
-    tokenizer: BPETokenizer, question: str, answer: str, template: str | None = None
-) -> Example:
-    """A question and its answer in the tokenizer's chat template; the answer is learned.
-
-    What the template writes after the answer (the end of the turn) is learned too: without it the
-    model would never stop. Raises ValueError if the template changes the prompt when an answer
-    follows.
-    """
-    template = template or tokenizer.chat_template
-    messages = [{"role": "user", "content": question}]
-    prompt = render_chat(template, messages)
-    messages.append({"role": "assistant", "content": answer})
-    whole = render_chat(template, messages, add_generation_prompt=False)
-    if not whole.startswith(prompt):
-        raise ValueError("the template writes a question with an answer in another way than alone")
-    n_prompt = len(tokenizer.encode(prompt, allowed_special="all"))
-    response = tokenizer.encode(whole[len(prompt) :].rstrip("\n"), allowed_special="all")
-    ids = tokenizer.encode(prompt, allowed_special="all") + response
-    return Example(ids, n_prompt)
+__all__ = [
+    "Example",
+    "Packed",
+    "SFTConfig",
+    "batches",
+    "chat_example",
+    "conversation_example",
+    "only_last_layers",
+    "pack",
+    "packed_hidden",
+    "sft",
+    "sft_loss",
+]
+RANGES = {
+    **dict.fromkeys(("steps", "batch_size"), "[1, inf)"),
+    **dict.fromkeys(("warmup", "weight_decay", "seed"), "[0, inf)"),
+    "learning_rate": "(0, inf)",
+    "row_length": "[2, inf)",
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +70,9 @@ def pack(examples: Sequence[Example], row_length: int, pad_id: int = 0) -> Packe
 
     Raises ValueError for an example longer than a row.
     """
-    if not examples:
-        raise ValueError("there is nothing to pack: examples is empty")
+    check_examples("pack", examples)
+    require("row_length", row_length, "[2, inf)", whole=True)
+    require("pad_id", pad_id, "[0, inf)", whole=True)
     rows: list[list[int]] = []  # places in `examples`
     room: list[int] = []
     for i in sorted(range(len(examples)), key=lambda i: -len(examples[i].ids)):
@@ -108,13 +96,35 @@ def pack(examples: Sequence[Example], row_length: int, pad_id: int = 0) -> Packe
             ids[r, begin:end] = torch.tensor(examples[i].ids)
             positions[r, begin:end] = torch.arange(end - begin)
             segments[r, begin:end] = i
-            learned[r, begin + examples[i].n_prompt : end] = True
+            learned[r, begin:end] = torch.tensor(examples[i].mask)
             begin = end
     return Packed(ids, positions, segments, learned)
 
 
 def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"]:
-    """The residual stream of packed examples: a token sees its own example, up to itself."""
+    """The residual stream of packed examples: a token sees its own example, up to itself.
+
+    Raises ValueError for ids that the model does not have, for parts of `packed` that do not match,
+    and for a model with `window_sinks`, which are the first tokens of a row, not of an example.
+    """
+    if not isinstance(packed, Packed):
+        raise ValueError(f"packed must be what pack(examples, …) returns, got {shortened(packed)}")
+    if model.config.window_sinks:
+        raise ValueError(
+            f"window_sinks={model.config.window_sinks} cannot be packed: only the first example "
+            "of a row would see its own first tokens; give each example a batch of its own"
+        )
+    check_ids(model.config, packed.ids)
+    for name in ("positions", "segments", "learned"):
+        if (shape := getattr(packed, name).shape) != packed.ids.shape:
+            raise ValueError(f"{name} has shape {tuple(shape)}, ids {tuple(packed.ids.shape)}")
+    if packed.learned.dtype != torch.bool:
+        raise ValueError(f"learned must hold True and False, got {packed.learned.dtype}")
+    if (most := int(packed.positions.max())) >= model.config.context_length:
+        raise ValueError(
+            f"an example has {most + 1} tokens, and the model a context of "
+            f"{model.config.context_length}; shorten it"
+        )
     x, rotary = model.embed_at(packed.ids, packed.positions)
     same = packed.segments[:, None, :, None] == packed.segments[:, None, None, :]
     mask = same & causal_mask(packed.ids.shape[1], packed.ids.shape[1], packed.ids.device)
@@ -140,17 +150,16 @@ class SFTConfig:
 
     steps: int
     batch_size: int = 32  # examples, not rows
-    learning_rate: float = 1e-3
+    learning_rate: float | int = 1e-3
     warmup: int = 10
-    weight_decay: float = 0.01
-    max_gradient_norm: float = 1.0
+    weight_decay: float | int = 0.01
+    max_gradient_norm: float | int = 1.0
     row_length: int | None = None  # of packing; None: the model's context
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_all(self, RANGES, skip=("max_gradient_norm",))
+        check_clipping(self.max_gradient_norm)
 
 
 def only_last_layers(model: LanguageModel, n_layers: int) -> int:
@@ -158,8 +167,7 @@ def only_last_layers(model: LanguageModel, n_layers: int) -> int:
 
     What lies below keeps no activations and no optimizer state: memory falls by that much.
     """
-    if not 1 <= n_layers <= len(model.blocks):
-        raise ValueError(f"n_layers must be in 1 .. {len(model.blocks)}, got {n_layers}")
+    require("n_layers", n_layers, f"[1, {len(model.blocks)}]", whole=True)
     model.requires_grad_(False)
     for block in model.blocks[-n_layers:]:
         block.requires_grad_(True)
@@ -184,24 +192,28 @@ def sft(
 ) -> list[float]:
     """Fine-tune the weights that require gradients; return the loss before each step.
 
-    `on_step(step, loss)` is called after each step. Raises ValueError if there are no examples.
+    `on_step(step, loss)` is called after each step. Raises ValueError if there are no examples, and
+    DivergedError at the first loss that is not finite: no weight has changed by it.
     """
-    if not examples:
-        raise ValueError("there is nothing to learn: examples is empty")
+    for value, kind in ((model, LanguageModel), (config, SFTConfig)):
+        if not isinstance(value, kind):
+            raise TypeError(f"sft needs a {kind.__name__}, got {shortened(value)}")
+    check_examples("learn", examples)
+    row_length = config.row_length or model.config.context_length
+    pack([max(examples, key=lambda example: len(example.ids))], row_length)  # before any step
     optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
     warmup = min(config.warmup, config.steps - 1)
     schedule = warmup_cosine(config.learning_rate, config.steps, warmup)
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    row_length = config.row_length or model.config.context_length
     losses: list[float] = []
     model.train()
     for step, batch in enumerate(batches(examples, config)):
         set_learning_rate(optimizer, schedule(step))
         loss = sft_loss(model, pack(batch, row_length))
         loss.backward()
-        clip_gradients(weights, config.max_gradient_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        try:
+            clipped_step(optimizer, loss, model.parameters(), config.max_gradient_norm)
+        except DivergedError as error:
+            raise DivergedError(f"SFT stopped at step {step + 1}: {error}") from error
         losses.append(loss.item())
         if on_step is not None:
             on_step(step, losses[-1])

@@ -4,6 +4,7 @@ from lib.training.batches import Batches, split
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate, next_token_loss
 from lib.training.loop import train, training_step
+from lib.training.saving import save_model
 from lib.training.tokens import byte_tokens, load_tokens
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "evaluate",
     "load_tokens",
     "next_token_loss",
+    "save_model",
     "split",
     "train",
     "training_step",

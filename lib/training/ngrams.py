@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lib.training.batches import Tokens
+from lib.settings import require
+from lib.training.batches import Tokens, check_tokens
 
 
 def ngram_losses(
@@ -17,11 +18,19 @@ def ngram_losses(
 
     with kinds(h) the number of different tokens seen after h (Witten & Bell, 1991; the mixed form
     as in Chen & Goodman, 1999, section 2.5). Every position is predicted but the first order - 1.
+    Raises ValueError for texts too short, and for tokens outside the vocabulary.
     """
+    require("vocab_size", vocab_size, "[1, inf)", whole=True)
+    require("order", order, "[1, inf)", whole=True)
+    for name, tokens in (("training", training), ("validation", validation)):
+        check_tokens(tokens, name=name)
+        if len(tokens) < order:
+            raise ValueError(f"both texts need at least {order} tokens to count {order}-grams")
+        low, high = int(tokens.min()), int(tokens.max())
+        if low < 0 or high >= vocab_size:
+            raise ValueError(f"{name} tokens must be in 0 .. {vocab_size - 1}, got {low} .. {high}")
     training = np.asarray(training, dtype=np.int64)
     validation = np.asarray(validation, dtype=np.int64)
-    if len(validation) < order or len(training) < order:
-        raise ValueError(f"both texts need at least {order} tokens to count {order}-grams")
     probability = np.full(len(validation) - order + 1, 1 / vocab_size)
     losses = [float(-np.log(probability).mean())]
     for n in range(1, order + 1):

@@ -1,5 +1,7 @@
 """Rollouts: the batched sampler against generate, one prompt at a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from lib.reasoning.rollouts import response_log_p, sample
 SIZES = dict(vocab_size=19, context_length=24, d_model=12, n_layers=2, n_heads=2, d_ff=20)
 torch.manual_seed(1)
 MODELS = {p: LanguageModel(ModelConfig(positions=p, **SIZES)) for p in ("rope", "learned")}
+MODELS["windowed"] = LanguageModel(ModelConfig(window=(3, None), window_sinks=1, **SIZES))
 for model in MODELS.values():
     with torch.no_grad():
         for weight in model.parameters():
@@ -103,3 +106,19 @@ def test_rows_are_cut_to_what_they_need():
 def test_bad_input(prompts, settings, message):
     with pytest.raises(ValueError, match=message):
         sample(MODELS["rope"], prompts, **settings)
+
+
+@pytest.mark.usefixtures("as_a_reader")
+@pytest.mark.parametrize("prompts", ["ab", [["a"]], [[[1], [2]]], [[1.5]], 3, [None]])
+def test_prompts_that_are_no_ids(prompts):
+    with pytest.raises(ValueError, match=r"prompt|ids"):
+        sample(MODELS["rope"], prompts)
+
+
+def test_rollouts_are_checked():
+    rollouts = sample(MODELS["rope"], [[1, 2, 3]])
+    other = LanguageModel(ModelConfig(**{**SIZES, "vocab_size": 3}))
+    with pytest.raises(ValueError, match="ids must be in 0"):
+        response_log_p(other, rollouts)
+    with pytest.raises(ValueError, match="drawn is True at the first position"):
+        response_log_p(MODELS["rope"], replace(rollouts, drawn=rollouts.drawn | True))

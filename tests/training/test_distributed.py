@@ -16,7 +16,12 @@ SETTINGS = ["--steps", "10", "--batch-size", "4", "--context-length", "16", "--a
 
 
 def run(*command):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     result = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
         cwd=ROOT,

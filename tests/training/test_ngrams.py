@@ -51,4 +51,6 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="at least 3 tokens"):
         ngram_losses(np.array([1, 2]), np.array([1, 2, 3]), 5)
     with pytest.raises(ValueError, match="do not fit 64 bits"):
-        ngram_losses(np.ones(9), np.ones(9), 50_000, order=5)
+        ngram_losses(np.ones(9, int), np.ones(9, int), 50_000, order=5)
+    with pytest.raises(ValueError, match=r"validation tokens must be in 0 \.\. 4, got 1 \.\. 5"):
+        ngram_losses(np.array([1, 2, 3]), np.array([1, 5, 3]), 5)
