@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.generation.config import GenerationConfig
-from lib.generation.logits import History
-from lib.generation.prefill import read_prompts
+from lib.generation.logits import History, checked
+from lib.generation.prefill import check_entry, read_prompts
 from lib.model import LanguageModel
+from lib.model.inputs import PaddingMask
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,7 @@ def step_log_p(
     logits: Float[Tensor, "R V"], config: GenerationConfig, history: History
 ) -> Float[Tensor, "R V"]:
     """ln p of every next token, then penalties and constraints. Raises ValueError for NaN."""
-    log_p = config.process(logits.float().log_softmax(dim=-1), history)
-    if log_p.isnan().any():
-        row = log_p.isnan().any(dim=-1).nonzero()[0].item()
-        raise ValueError(f"row {row}: the logits hold NaN or are all -inf; nothing to choose")
-    return log_p
+    return checked(config.process(checked(logits.float().log_softmax(dim=-1)), history))
 
 
 def push_apart(
@@ -185,7 +182,7 @@ def beam_steps(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],
     config: GenerationConfig,
-    attention_mask: Bool[Tensor, "B T"] | None = None,
+    attention_mask: PaddingMask | None = None,
 ) -> Iterator[BeamStep]:
     """Yield the search after every step, until all prompts are done.
 
@@ -193,6 +190,7 @@ def beam_steps(
     that each beam continues its parent. Raises ValueError if the context is too short, if a logit
     is NaN, or if nothing may follow.
     """
+    attention_mask = check_entry(model, ids, config, attention_mask)
     shape, prompt = (len(ids), config.num_beams), ids.shape[1]
     hidden, cache = read_prompts(model, ids, attention_mask, shape[1], config.max_new_tokens)
     logits = model.unembed(hidden[:, -1]).repeat_interleave(shape[1], dim=0)

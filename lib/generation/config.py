@@ -1,5 +1,6 @@
 """The settings of a generation: transformers' names, ranges checked at once, the order explicit."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lib.generation.grammar import Grammar
 from lib.generation.logits import DEFAULT_ORDER, PROCESSORS, History, steps_of
-from lib.settings import require
+from lib.settings import require, require_all, require_choice, shortened
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,54 @@ class GenerationConfig:
     eos_token_id: int | tuple[int, ...] | None = None
     pad_token_id: int | None = None
     use_cache: bool = True
+    stop_strings: tuple[str, ...] = ()  # a text ends with the token that completes one of them
     seed: int | None = None
 
     def __post_init__(self):
-        for name, interval in RANGES.items():
-            require(name, getattr(self, name), interval, whole=name in WHOLE)
-        if self.top_h is not None:
-            require("top_h", self.top_h, "(0, 1]")
-        if self.dry_penalty_last_n is not None:
-            require("dry_penalty_last_n", self.dry_penalty_last_n, "[1, inf)", whole=True)
-        unknown = [name for name in self.order if name not in PROCESSORS]
-        if unknown or len(set(self.order)) < len(self.order):
+        require_all(self, RANGES)
+        self._check_ids()
+        order = self.order if isinstance(self.order, tuple | list) else [None]
+        unknown = [name for name in order if not isinstance(name, str) or name not in PROCESSORS]
+        if unknown or len(set(order)) < len(order):
             raise ValueError(
                 f"order must hold each of {', '.join(PROCESSORS)} at most once, got {self.order}"
             )
         self._check_conflicts()
         steps_of(self)  # raises if order leaves out what is switched on
+
+    def _check_ids(self) -> None:
+        """Ids, texts and sequences of them: no bool for an id, no text for a list of texts."""
+        for name in ("eos_token_id", "dry_sequence_breakers", "dola_layers"):
+            value = getattr(self, name)
+            if value is None or (name == "dola_layers" and isinstance(value, str)):
+                continue
+            if isinstance(value, list):  # as transformers writes several
+                value = tuple(value)
+                object.__setattr__(self, name, value)
+            for i in value if isinstance(value, tuple) else (value,):
+                require(name, i, "[0, inf)", whole=True)
+        if isinstance(self.stop_strings, str):
+            object.__setattr__(self, "stop_strings", (self.stop_strings,))
+        for name, kind in (("sequence_bias", Mapping), ("bad_words_ids", Sequence)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, str)):
+                raise ValueError(f"{name} must hold sequences of ids, got {shortened(value)}")
+            for sequence in value or ():
+                if not isinstance(sequence, tuple | list):
+                    raise ValueError(f"{name} must hold sequences of ids, got {sequence!r}")
+                for i in sequence:
+                    require(name, i, "[0, inf)", whole=True)
+        for sequence, bias in (self.sequence_bias or {}).items():
+            if not (math.isinf(bias) if isinstance(bias, float) else False):
+                require(f"the bias of {sequence}", bias, "(-inf, inf)")
+        wrong = [s for s in self.stop_strings or () if not isinstance(s, str) or not s]
+        if wrong or not isinstance(self.stop_strings, tuple | list):
+            raise ValueError(f"stop_strings must be texts, got {shortened(self.stop_strings)}")
+        if self.grammar is not None and not isinstance(self.grammar, Grammar):
+            raise ValueError(f"grammar must be a Grammar, got {shortened(self.grammar)}")
+        if isinstance(self.early_stopping, bool):
+            return
+        require_choice("early_stopping", self.early_stopping, ("never", False, True))
 
     def _check_conflicts(self) -> None:
         changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
@@ -136,10 +169,6 @@ class GenerationConfig:
             raise ValueError(f"{ways[0]} searches and does not draw; leave out do_sample")
         if self.num_beams == 1 and (ignored := changed & ONLY_BEAMS):
             raise ValueError(f"{', '.join(sorted(ignored))}: no effect without num_beams")
-        if self.early_stopping not in (False, True, "never"):
-            raise ValueError(
-                f'early_stopping must be False, True or "never", got {self.early_stopping!r}'
-            )
         if self.num_return_sequences > self.num_beams:
             raise ValueError(
                 f"num_return_sequences must be at most num_beams, got {self.num_return_sequences} "
@@ -157,6 +186,8 @@ class GenerationConfig:
             )
         if self.penalty_alpha and self.top_k < 2:
             raise ValueError(f"penalty_alpha chooses among top_k >= 2 tokens, got {self.top_k}")
+        if ways and self.stop_strings:
+            raise ValueError(f"stop_strings: {ways[0]} ends at tokens only")
         if ways and not self.use_cache:
             raise ValueError(f"{ways[0]} needs use_cache=True")
 
@@ -189,10 +220,6 @@ class GenerationConfig:
         return logits
 
 
-WHOLE = {
-    "max_new_tokens", "top_k", "mirostat_mode", "no_repeat_ngram_size", "dry_allowed_length",
-    "min_length", "min_new_tokens", "num_beams", "num_beam_groups", "num_return_sequences",
-}  # fmt: skip
 RANGES = {
     "max_new_tokens": "[1, inf)",
     "temperature": "(0, inf)",
@@ -229,6 +256,10 @@ RANGES = {
     "num_beam_groups": "[1, inf)",
     "diversity_penalty": "[0, inf)",
     "penalty_alpha": "[0, 1]",
+    "top_h": "(0, 1]",
+    "dry_penalty_last_n": "[1, inf)",
+    "pad_token_id": "[0, inf)",
+    "seed": "[0, inf)",
 }
 CUTS = {
     "top_k", "top_p", "min_p", "top_a", "tfs", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff",

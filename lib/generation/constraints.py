@@ -17,11 +17,11 @@ def sequence_bias(
 
     A bias for single tokens is what OpenAI's API calls `logit_bias`. `biases` maps sequences of
     ids to numbers, e.g. {(5,): -2.0, (7, 8): math.inf}: 8 must follow 7. Source: transformers'
-    SequenceBiasLogitsProcessor. Raises ValueError for an empty sequence, an id outside the
-    vocabulary or a bias that is NaN.
+    SequenceBiasLogitsProcessor, but for +inf, which there makes NaN: here nothing else may come.
+    Raises ValueError for an empty sequence, an id outside the vocabulary or a bias that is NaN.
     """
     check_sequences("sequence_bias", list(biases), logits.shape[-1])
-    bias = torch.zeros_like(logits)
+    bias, forced = torch.zeros_like(logits), torch.zeros_like(logits, dtype=torch.bool)
     for sequence, value in biases.items():
         if math.isnan(value):
             raise ValueError(f"the bias of {sequence} must be a number, got nan")
@@ -30,8 +30,11 @@ def sequence_bias(
             continue
         ending = ids[:, ids.shape[1] - len(start) :]
         completes = (ending == torch.tensor(start, dtype=ids.dtype, device=ids.device)).all(dim=-1)
-        bias[completes, last] += value
-    return logits + bias
+        if value == math.inf:
+            forced[completes, last] = True
+        else:
+            bias[completes, last] += value
+    return (logits + bias).masked_fill(forced.any(-1, keepdim=True) & ~forced, -math.inf)
 
 
 def bad_words(
@@ -63,5 +66,5 @@ def check_sequences(name: str, sequences: Sequence[Sequence[int]], n_vocab: int)
         if len(sequence) == 0:
             raise ValueError(f"{name} holds an empty sequence; leave it out")
         for i in sequence:
-            if not 0 <= i < n_vocab:
-                raise ValueError(f"{name} holds the id {i}; ids must be in 0 .. {n_vocab - 1}")
+            if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < n_vocab:
+                raise ValueError(f"{name} holds the id {i!r}; ids must be in 0 .. {n_vocab - 1}")

@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lib.generation.config import GenerationConfig
-from lib.generation.logits import History
-from lib.generation.prefill import read_prompts
+from lib.generation.logits import History, probabilities
+from lib.generation.prefill import check_entry, read_prompts
 from lib.model import LanguageModel
+from lib.model.inputs import PaddingMask
 
 
 def degeneration_penalty(
@@ -46,9 +47,7 @@ def top_candidates(
     logits: Float[Tensor, "B V"], config: GenerationConfig, history: History
 ) -> tuple[Float[Tensor, "B k"], Int[Tensor, "B k"]]:
     """The most probable tokens after penalties and constraints. Raises ValueError for NaN."""
-    p = config.process(logits, history).softmax(dim=-1)
-    if p.isnan().any():
-        raise ValueError("the logits hold NaN or are all -inf: there is no token to choose")
+    p = probabilities(logits, config, history)
     return p.topk(min(config.top_k, p.shape[-1]))
 
 
@@ -57,13 +56,14 @@ def contrastive_steps(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],
     config: GenerationConfig,
-    attention_mask: Bool[Tensor, "B T"] | None = None,
+    attention_mask: PaddingMask | None = None,
 ) -> Iterator[Int[Tensor, "B"]]:
     """Yield the next token of every row, step by step; stopped rows go on as in `generate_steps`.
 
     Each step runs the model on all candidates of all rows at once: the price is that of a batch of
     `top_k`. The hidden states are those after the final normalization.
     """
+    attention_mask = check_entry(model, ids, config, attention_mask)
     n, k, prompt = len(ids), min(config.top_k, model.config.vocab_size), ids.shape[1]
     x, cache = read_prompts(model, ids, attention_mask, k, config.max_new_tokens + 1)
     states, logits = model.final_norm(x), model.unembed(x[:, -1])
@@ -71,7 +71,7 @@ def contrastive_steps(
     stopped = torch.zeros(n, dtype=torch.bool, device=ids.device)
     for _ in range(config.max_new_tokens):
         history = History(ids, prompt, attention_mask)
-        p, tokens = top_candidates(logits.float(), config, history)
+        p, tokens = top_candidates(logits, config, history)
         wide = None
         if attention_mask is not None:
             one = torch.ones(n, 1, dtype=torch.bool, device=ids.device)

@@ -1,8 +1,9 @@
 """Decoding: turn next-token distributions into text, one token after another."""
 
+import codecs
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,10 +12,11 @@ from torch import Tensor
 from lib.generation.beam import beam_steps, chosen
 from lib.generation.config import GenerationConfig
 from lib.generation.contrastive import contrastive_steps
-from lib.generation.dola import candidate_layers, contrast_layers, stream_at_end
-from lib.generation.logits import History, mirostat_1, mirostat_2, mirostat_step
-from lib.generation.prefill import check_room, new_cache
+from lib.generation.dola import contrast_layers, stream_at_end
+from lib.generation.logits import History, checked, mirostat_1, mirostat_2, mirostat_step
+from lib.generation.prefill import check_entry, new_cache
 from lib.model import KVCache, LanguageModel
+from lib.model.inputs import PaddingMask
 from lib.tokenization import BPETokenizer
 
 
@@ -53,7 +55,7 @@ def next_token(
     """
     if not (config.do_sample or config.steps):
         return logits.argmax(dim=-1)
-    logits = config.process(logits.float(), history)
+    logits = config.process(checked(logits.float()), history)
     if config.mirostat_mode:
         return _mirostat_draw(logits, config, generator, history)
     return draw(logits, generator) if config.do_sample else greedy(logits)
@@ -63,24 +65,15 @@ def draw(
     logits: Float[Tensor, "B V"], generator: torch.Generator | None = None
 ) -> Int[Tensor, "B"]:
     """Draw one token per row from the softmax of its logits."""
-    probability = logits.softmax(dim=-1)
-    _check_choice(probability[:, 0])  # one NaN or nothing but -inf makes a whole row NaN
+    probability = checked(logits.softmax(dim=-1))  # nothing but -inf makes a whole row NaN
     return torch.multinomial(probability, 1, generator=generator)[:, 0]
 
 
 def greedy(logits: Float[Tensor, "B V"]) -> Int[Tensor, "B"]:
     """The most probable token of each row; the first of several."""
     highest, token = logits.max(dim=-1)
-    _check_choice(torch.where(highest.isinf() & (highest < 0), float("nan"), highest))
+    checked(torch.where(highest == -torch.inf, torch.nan, highest)[:, None])
     return token
-
-
-def _check_choice(values: Float[Tensor, "B"]) -> None:
-    if values.isnan().any():
-        raise ValueError(
-            f"row {values.isnan().nonzero()[0].item()} has no token to choose: its logits are all "
-            "-inf (too much is forbidden) or hold NaN"
-        )
 
 
 def _mirostat_draw(
@@ -104,13 +97,16 @@ def generate_steps(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],
     config: GenerationConfig,
-    attention_mask: Bool[Tensor, "B T"] | None = None,
+    attention_mask: PaddingMask | None = None,
+    tokenizer: BPETokenizer | None = None,
 ) -> Iterator[Int[Tensor, "B"]]:
     """Yield the next token of every row, step by step, until all rows have stopped.
 
     Prompts of unequal length are padded on the left, `attention_mask` False at the padding. A row
-    that has stopped goes on with `config.fill_id`.
+    that has stopped goes on with `config.fill_id`. `stop_strings` need the tokenizer.
     """
+    attention_mask = check_entry(model, ids, config, attention_mask)
+    ending = StopStrings(config.stop_strings, tokenizer, len(ids))
     generator = _generator(config, ids.device)
     capacity = ids.shape[1] + config.max_new_tokens
     cache = new_cache(model, len(ids), capacity) if config.use_cache else None
@@ -123,7 +119,7 @@ def generate_steps(
         token = next_token(logits, config, generator, history)
         token = torch.where(stopped, config.fill_id, token)
         yield token
-        stopped |= torch.isin(token, stop_ids)
+        stopped |= torch.isin(token, stop_ids) | ending.read(token)
         if stopped.all():
             return
         new = token[:, None]
@@ -151,23 +147,26 @@ def generate(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],
     config: GenerationConfig | None = None,
-    attention_mask: Bool[Tensor, "B T"] | None = None,
+    attention_mask: PaddingMask | None = None,
+    tokenizer: BPETokenizer | None = None,
 ) -> Generation:
     """Continue every row of `ids`, and time the prefill and the decoding.
 
     By the settings this is greedy decoding, sampling, beam search (`num_beams`), contrastive search
     (`penalty_alpha`), or either of the first two with layers contrasted (`dola_layers`). Raises
-    ValueError if prompt and continuation do not fit the model's context.
+    ValueError if prompt and continuation do not fit the model's context, for padding on the right,
+    and for `stop_strings` without a tokenizer.
     """
-    config = config or GenerationConfig()
-    check_room(model, ids, config.max_new_tokens)
-    if config.dola_layers is not None:
-        candidate_layers(model, config.dola_layers)  # raises before any work is done
+    config = GenerationConfig() if config is None else config
+    attention_mask = check_entry(model, ids, config, attention_mask)
     if config.num_beams > 1:
         return _beam_generation(model, ids, config, attention_mask)
     tokens, times = [ids], [time.perf_counter()]
-    steps = contrastive_steps if config.penalty_alpha else generate_steps
-    for token in steps(model, ids, config, attention_mask):
+    if config.penalty_alpha:
+        steps = contrastive_steps(model, ids, config, attention_mask)
+    else:
+        steps = generate_steps(model, ids, config, attention_mask, tokenizer)
+    for token in steps:
         tokens.append(token[:, None])
         times.append(time.perf_counter())
     return Generation(
@@ -189,42 +188,80 @@ def _beam_generation(
     return Generation(rows, ids.shape[1], times[1] - times[0], times[-1] - times[1], scores)
 
 
+class StopStrings:
+    """Which rows hold one of some texts by now? Read as bytes, across the borders of tokens."""
+
+    def __init__(self, texts: Sequence[str], tokenizer: BPETokenizer | None, n_rows: int):
+        if texts and tokenizer is None:
+            raise ValueError(f"stop_strings {list(texts)} need the tokenizer: pass tokenizer=...")
+        self.texts, self.tokenizer = [text.encode() for text in texts], tokenizer
+        self.tails = [b""] * n_rows  # as much as may be the beginning of a stop string
+
+    def read(self, token: Int[Tensor, "B"]) -> Bool[Tensor, "B"]:
+        """Go on by one token in each row."""
+        found = torch.zeros(len(token), dtype=torch.bool, device=token.device)
+        if self.texts:
+            longest = max(map(len, self.texts))
+            for row, i in enumerate(token.tolist()):
+                text = self.tails[row] + self.tokenizer.decode_bytes([i])
+                found[row] = any(stop in text for stop in self.texts)
+                self.tails[row] = text[max(0, len(text) - longest + 1) :]
+        return found
+
+
 def stream_text(
     model: LanguageModel,
     tokenizer: BPETokenizer,
-    prompt: str,
+    prompt: str | Sequence[dict[str, str]],
     config: GenerationConfig | None = None,
 ) -> Iterator[str]:
     """Yield the continuation of `prompt` piece by piece, each as soon as it is readable text.
 
-    A character may be spread over several tokens; its bytes wait until they are complete.
+    A prompt of messages is a chat: what they say is text, even where it spells a control token. In
+    a prompt that is a text, such spellings are the tokens. A character may be spread over several
+    tokens; its bytes wait until they are complete, and so does what may be the beginning of one of
+    `config.stop_strings`, at which the text ends. Without `config.eos_token_id` the tokenizer's own
+    ends count.
     """
-    config = config or GenerationConfig()
+    config = GenerationConfig() if config is None else config
     if config.num_beams > 1:
         raise ValueError("beam search knows its text only at the end: use generate, not a stream")
-    ids = torch.tensor([tokenizer.encode(prompt, allowed_special="all")])
-    check_room(model, ids, config.max_new_tokens)
-    waiting = b""
-    steps = contrastive_steps if config.penalty_alpha else generate_steps
-    for token in steps(model, ids, config):
+    if config.eos_token_id is None and (stop_ids := getattr(tokenizer, "stop_ids", ())):
+        config = replace(config, eos_token_id=stop_ids)
+    if isinstance(prompt, str):
+        encoded = tokenizer.encode(prompt, allowed_special="all")
+    else:
+        encoded = tokenizer.encode_chat(prompt)
+    ids = torch.tensor([encoded], dtype=torch.long)
+    if config.penalty_alpha:
+        steps = contrastive_steps(model, ids, config)
+    else:
+        steps = generate_steps(model, ids, config, None, tokenizer)
+    decoder, waiting = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    for token in steps:
         if token.item() in config.stop_ids:
             break
-        waiting += tokenizer.decode_bytes([token.item()])
-        text, waiting = split_complete(waiting)
-        if text:
-            yield text
-    if waiting:
-        yield waiting.decode("utf-8", errors="replace")
+        waiting += decoder.decode(tokenizer.decode_bytes([token.item()]))
+        ready = before_stop(waiting, config.stop_strings)
+        if ready:
+            yield waiting[:ready]
+            waiting = waiting[ready:]
+    waiting += decoder.decode(b"", final=True)
+    ends = [waiting.find(stop) for stop in config.stop_strings if stop in waiting]
+    if waiting[: min(ends, default=None)]:
+        yield waiting[: min(ends, default=None)]
 
 
-def split_complete(data: bytes) -> tuple[str, bytes]:
-    """The part of `data` that is whole UTF-8 characters, and the unfinished rest."""
-    try:
-        return data.decode("utf-8"), b""
-    except UnicodeDecodeError as error:
-        if error.reason != "unexpected end of data":
-            return data.decode("utf-8", errors="replace"), b""
-        return data[: error.start].decode("utf-8"), data[error.start :]
+def before_stop(text: str, stop_strings: Sequence[str]) -> int:
+    """How many characters of a text come surely before any stop string, complete or begun."""
+    ready = len(text)
+    for stop in stop_strings:
+        if stop in text:
+            ready = min(ready, text.index(stop))
+        for n in range(1, min(len(stop), len(text) + 1)):
+            if text.endswith(stop[:n]):
+                ready = min(ready, len(text) - n)
+    return ready
 
 
 def _generator(config: GenerationConfig, device: torch.device) -> torch.Generator | None:

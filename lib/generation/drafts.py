@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.generation.config import GenerationConfig
-from lib.generation.logits import History
+from lib.generation.logits import History, probabilities
 from lib.generation.prefill import new_cache
 from lib.model import LanguageModel
-from lib.settings import require
+from lib.settings import require, shortened
 
 
 def distribution(
@@ -27,13 +27,8 @@ def distribution(
 
     Raises ValueError if there is no token to choose.
     """
-    logits = config.process(logits.float(), history)
-    p = logits.softmax(dim=-1)
-    if p.isnan().any():
-        raise ValueError("the logits hold NaN or are all -inf: there is no token to choose")
-    if config.do_sample:
-        return p
-    return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(p.dtype)
+    p = probabilities(logits, config, history)
+    return p if config.do_sample else F.one_hot(p.argmax(dim=-1), p.shape[-1]).to(p.dtype)
 
 
 @runtime_checkable
@@ -58,11 +53,13 @@ class ModelDraft:
     """Guesses of a smaller model, drawn with the settings of the large one."""
 
     def __init__(self, model: LanguageModel):
-        self.model = model
+        if not isinstance(model, LanguageModel):
+            raise ValueError(f"model must be a LanguageModel, got {shortened(model)}")
+        self.model, self.vocab_size = model, model.config.vocab_size
 
     def begin(self, prompt_length: int, capacity: int) -> None:
         """Make room for the text."""
-        self.cache = new_cache(self.model, 1, capacity)
+        self.cache = new_cache(self.model, 1, capacity, whole=True)
 
     def propose(
         self,
@@ -78,7 +75,7 @@ class ModelDraft:
         rows = []
         for _ in range(n):
             hidden = self.model.hidden(ids[:, self.cache.length :], cache=self.cache)
-            history = History(ids, prompt_length)
+            history = History(ids, prompt_length, generator=generator)
             rows.append(distribution(self.model.unembed(hidden[:, -1]), config, history))
             token = torch.multinomial(rows[-1], 1, generator=generator)
             ids = torch.cat([ids, token], dim=1)
@@ -95,8 +92,8 @@ class LookupDraft:
     """
 
     def __init__(self, vocab_size: int, max_ngram: int = 3):
-        if max_ngram < 1:
-            raise ValueError(f"max_ngram must be at least 1, got {max_ngram}")
+        require("vocab_size", vocab_size, "[1, inf)", whole=True)
+        require("max_ngram", max_ngram, "[1, inf)", whole=True)
         self.vocab_size, self.max_ngram = vocab_size, max_ngram
 
     def begin(self, prompt_length: int, capacity: int) -> None:

@@ -42,11 +42,12 @@ from lib.generation.reshaping import (
 )
 
 __all__ = [
-    "DEFAULT_ORDER", "LLAMA_CPP_ORDER", "PROCESSORS", "History", "bad_words", "dry",
+    "DEFAULT_ORDER", "LLAMA_CPP_ORDER", "PROCESSORS", "History", "bad_words", "checked",
+    "dry",
     "dynamic_temperature", "entropy", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "min_p",
     "mirostat_1", "mirostat_2", "mirostat_step", "no_repeat_ngram", "no_stop", "presence_penalty",
-    "quadratic_smoothing", "repetition_penalty", "sequence_bias", "steps_of", "tail_free",
-    "temperature", "top_a", "top_h", "top_k", "top_n_sigma", "top_p", "typical_p", "xtc",
+    "probabilities", "quadratic_smoothing", "repetition_penalty", "sequence_bias", "steps_of",
+    "tail_free", "temperature", "top_a", "top_h", "top_k", "top_n_sigma", "top_p", "typical_p", "xtc",
 ]  # fmt: skip
 
 
@@ -182,6 +183,24 @@ LLAMA_CPP_ORDER: tuple[str, ...] = (
     *(name for name in DEFAULT_ORDER if not PROCESSORS[name].draws and name != "dry_multiplier"),
     *_CHAIN.split(),
 )
+
+
+def probabilities(
+    logits: Float[Tensor, "B V"], config: Any, history: History | None
+) -> Float[Tensor, "B V"]:
+    """Softmax after all that is switched on. Raises ValueError if there is no token to choose."""
+    p = config.process(checked(logits.float()), history).softmax(dim=-1)
+    return checked(p)  # nothing but -inf makes a whole row NaN
+
+
+def checked(logits: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+    """Raise ValueError for NaN, which some filters would hide."""
+    if (wrong := logits.isnan().any(dim=-1)).any():
+        raise ValueError(
+            f"row {wrong.nonzero()[0].item()} has no token to choose: its logits are all -inf "
+            "(too much is forbidden) or hold NaN"
+        )
+    return logits
 
 
 def steps_of(config: Any) -> list[tuple[str, Callable[[Tensor, History | None], Tensor]]]:

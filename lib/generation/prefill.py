@@ -3,21 +3,27 @@
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib.generation.config import GenerationConfig
+from lib.generation.constraints import check_sequences
+from lib.generation.dola import candidate_layers
 from lib.model import KVCache, LanguageModel
+from lib.model.inputs import PaddingMask, check_prompt
+from lib.settings import shortened
 
 
-def new_cache(model: LanguageModel, batch: int, capacity: int) -> KVCache:
-    """An empty cache for `batch` rows of `capacity` positions, of the weights' dtype and device."""
+def new_cache(model: LanguageModel, batch: int, capacity: int, *, whole: bool = False) -> KVCache:
+    """An empty cache for `batch` rows of `capacity` positions, of the weights' dtype and device.
+
+    `whole`: windows, too, keep all positions, for what goes back (speculation) or shares prompts.
+    """
     weight = model.embedding.weight
-    return KVCache(model.config, batch, capacity, weight.dtype, weight.device)
+    return KVCache(model.config, batch, capacity, weight.dtype, weight.device, whole=whole)
 
 
 def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) -> KVCache:
-    """A cache in which each row stands n times, with room for `capacity` positions."""
+    """A whole cache in which each row of another stands n times, with `capacity` positions."""
     n_rows = cache.keys[0].shape[0]
-    wide = new_cache(model, n_rows * n, capacity)
-    if any(ring is not None for ring in (*cache.rings, *wide.rings)):
-        raise ValueError("the model forgets positions (a window); draw without a shared prompt")
+    wide = new_cache(model, n_rows * n, capacity, whole=True)
     for narrow, repeated in zip(
         (*cache.keys, *cache.values), (*wide.keys, *wide.values), strict=True
     ):
@@ -39,16 +45,43 @@ def read_prompts(
     Raises ValueError if prompt and continuation do not fit the context.
     """
     check_room(model, ids, max_new_tokens)
-    cache = new_cache(model, len(ids), ids.shape[1])
+    cache = new_cache(model, len(ids), ids.shape[1], whole=True)
     hidden = model.hidden(ids, attention_mask, cache)
     return hidden, repeat_cache(model, cache, n, ids.shape[1] + max_new_tokens)
 
 
 def check_room(model: LanguageModel, ids: Int[Tensor, "B T"], max_new_tokens: int) -> None:
-    """Raise ValueError if prompt and continuation do not fit the model's context."""
+    """Raise ValueError for ids that no prompt has, and if the continuation does not fit."""
+    check_prompt(model.config, ids)
     total = ids.shape[1] + max_new_tokens
     if total > model.config.context_length:
         raise ValueError(
             f"prompt and continuation take {total} positions, the context has "
             f"{model.config.context_length}; shorten the prompt or max_new_tokens"
         )
+
+
+def check_entry(
+    model: LanguageModel,
+    ids: Int[Tensor, "B T"],
+    config: GenerationConfig,
+    attention_mask: PaddingMask | None = None,
+) -> Bool[Tensor, "B T"] | None:
+    """What every way to decode asks before any work; the mask as True and False.
+
+    Raises ValueError for a model, prompts, a mask or settings that do not fit together.
+    """
+    if not isinstance(model, LanguageModel):
+        raise ValueError(f"model must be a LanguageModel, got {shortened(model)}")
+    if not isinstance(config, GenerationConfig):
+        raise ValueError(f"config must be a GenerationConfig, got {shortened(config)}")
+    mask = check_prompt(model.config, ids, attention_mask)
+    check_room(model, ids, config.max_new_tokens)
+    pad = () if config.pad_token_id is None else (config.pad_token_id,)
+    check_sequences("eos_token_id", [(i,) for i in config.stop_ids], model.config.vocab_size)
+    check_sequences("pad_token_id", [(i,) for i in pad], model.config.vocab_size)
+    check_sequences("sequence_bias", config.sequence_bias or (), model.config.vocab_size)
+    check_sequences("bad_words_ids", config.bad_words_ids or (), model.config.vocab_size)
+    if config.dola_layers is not None:
+        candidate_layers(model, config.dola_layers)
+    return mask

@@ -17,8 +17,9 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.drafts import Draft, distribution
 from lib.generation.logits import History
-from lib.generation.prefill import check_room, new_cache
+from lib.generation.prefill import check_entry, new_cache
 from lib.model import LanguageModel
+from lib.settings import require, shortened
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,13 @@ def speculative_rounds(
     Greedy settings are the case where p and q are 1 at one token. Raises ValueError for more than
     one prompt, for a search or Mirostat, or if the context is too short.
     """
-    _check(model, ids, config, n_draft)
-    generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
+    _check(model, draft, ids, config, n_draft)
+    generator = None if config.seed is None else torch.Generator(ids.device)
+    if generator is not None:
+        generator.manual_seed(config.seed)
     prompt = ids.shape[1]
     capacity = prompt + config.max_new_tokens
-    cache = new_cache(model, 1, capacity)
+    cache = new_cache(model, 1, capacity, whole=True)
     if prompt > 1:
         model.hidden(ids[:, :-1], cache=cache)
     draft.begin(prompt, capacity)
@@ -135,11 +138,13 @@ def speculative_rounds(
         guesses, q = draft.propose(ids, min(n_draft, left - 1), prompt, config, generator)
         text = torch.cat([ids, guesses[None]], dim=1)
         logits = model.unembed(model.hidden(text[:, cache.length :], cache=cache)[0])
-        p = torch.cat([
-            distribution(row[None], config, History(text[:, : ids.shape[1] + i], prompt))
-            for i, row in enumerate(logits)
-        ])  # fmt: skip
-        n_accepted, token = accept(p, q, guesses, generator)
+        p: list[Tensor] = []
+        for i, row in enumerate(logits):
+            history = History(text[:, : ids.shape[1] + i], prompt, generator=generator)
+            p.append(distribution(row[None], config, history))
+            if i < len(guesses) and p[i][0, guesses[i]] == 0:
+                break  # surely rejected; a grammar could not go on after it
+        n_accepted, token = accept(torch.cat(p), q[: len(p)], guesses[: len(p)], generator)
         tokens = (*guesses[:n_accepted].tolist(), token)
         stop = next((i for i, t in enumerate(tokens) if t in config.stop_ids), None)
         tokens = tokens if stop is None else tokens[: stop + 1]
@@ -166,14 +171,18 @@ def speculate(
     return Speculation(torch.cat([ids, new], dim=1), ids.shape[1], rounds, times[-1] - times[0])
 
 
-def _check(model: LanguageModel, ids: Tensor, config: GenerationConfig, n_draft: int) -> None:
+def _check(
+    model: LanguageModel, draft: Draft, ids: Tensor, config: GenerationConfig, n_draft: int
+) -> None:
+    check_entry(model, ids, config)
+    if not isinstance(draft, Draft):
+        raise ValueError(f"draft must be a ModelDraft or LookupDraft, got {shortened(draft)}")
+    n_vocab = getattr(draft, "vocab_size", model.config.vocab_size)
+    if n_vocab != model.config.vocab_size:
+        raise ValueError(f"draft and model need one vocabulary, got {n_vocab} tokens")
     if len(ids) != 1:
         raise ValueError(f"speculative decoding takes one prompt, got {len(ids)}")
-    if n_draft < 1:
-        raise ValueError(f"n_draft must be at least 1, got {n_draft}")
-    if config.num_beams > 1 or config.penalty_alpha or config.dola_layers or config.mirostat_mode:
-        raise ValueError(
-            "speculative decoding draws or is greedy: leave out num_beams, penalty_alpha, "
-            "dola_layers and mirostat_mode"
-        )
-    check_room(model, ids, config.max_new_tokens)
+    require("n_draft", n_draft, "[1, inf)", whole=True)
+    others = ("num_beams", "penalty_alpha", "dola_layers", "mirostat_mode", "stop_strings")
+    if config.num_beams > 1 or any(getattr(config, name) for name in others[1:]):
+        raise ValueError(f"speculative decoding draws or is greedy: leave out {', '.join(others)}")

@@ -18,8 +18,9 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import History
-from lib.generation.prefill import read_prompts
+from lib.generation.prefill import check_entry, read_prompts
 from lib.model import LanguageModel
+from lib.settings import require
 
 T = TypeVar("T")
 
@@ -44,13 +45,10 @@ def sample_many(
     A continuation that stops is filled up. Raises ValueError for n below 1, and if the continuation
     does not fit the context or the settings do not draw.
     """
-    if n < 1 or not config.do_sample:
-        raise ValueError(f"n must be at least 1 and do_sample true, got {n}, {config.do_sample}")
-    if config.dola_layers is not None:
-        raise ValueError("sample_many does not contrast layers: leave out dola_layers")
-    length = ids.shape[1] + config.max_new_tokens
-    if length > model.config.context_length:
-        raise ValueError(f"{length} positions exceed the context, {model.config.context_length}")
+    require("n", n, "[1, inf)", whole=True)
+    if not config.do_sample or config.dola_layers is not None or config.stop_strings:
+        raise ValueError("sample_many needs do_sample=True, without dola_layers and stop_strings")
+    check_entry(model, ids, config)
     generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
     hidden, cache = read_prompts(model, ids, None, n, config.max_new_tokens)
     logits = model.unembed(hidden[:, -1]).repeat_interleave(n, dim=0)

@@ -184,7 +184,8 @@ class Attention(nn.Module):
         """
         if mask is not None and self.n_sinks:
             raise ValueError("window_sinks needs texts of equal length, without padding")
-        if n_query == 1 and mask is None and not self.alibi:
+        whole = cache is not None and cache.whole
+        if n_query == 1 and mask is None and not (self.alibi or whole):
             return None  # the cache has dropped what the window hides
         past, device = cache.length if cache else 0, self.output.weight.device
         queries = torch.arange(past, past + n_query, device=device)

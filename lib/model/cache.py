@@ -14,6 +14,7 @@ class KVCache:
     A layer with a window keeps only the positions that can still be seen: the last `window` and
     the first `window_sinks`, in a ring where each new position takes the place of the oldest.
     Each layer calls `append`; after the last layer the model calls `advance`.
+    With `whole` it keeps all positions, so that it can go back or hold several continuations.
     Raises ValueError when more than `capacity` positions are written to a layer without a window.
     """
 
@@ -24,13 +25,18 @@ class KVCache:
         capacity: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        *,
+        whole: bool = False,
     ):
         require("batch_size", batch_size, "[1, inf)", whole=True)
         require("capacity", capacity, "[1, inf)", whole=True)
         self.capacity, self.n_sinks, self.length = capacity, config.window_sinks, 0
+        self.whole = whole
         # The window of each layer that is kept as a ring; None where all positions have room.
         windows = [config.layer_window(layer) for layer in range(config.n_layers)]
-        self.rings = [w if w and w + self.n_sinks < capacity else None for w in windows]
+        self.rings = [
+            w if w and w + self.n_sinks < capacity and not whole else None for w in windows
+        ]
         self.keys, self.values = [], []
         for window in self.rings:
             slots = capacity if window is None else self.n_sinks + window

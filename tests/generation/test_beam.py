@@ -189,7 +189,7 @@ def test_other_ways_say_that_they_do_not_search(tiny):
     with pytest.raises(ValueError, match="use generate, not a stream"):
         next(stream_text(tiny, tokenizer, "a", GenerationConfig(num_beams=2)))
     settings = GenerationConfig(max_new_tokens=2, do_sample=True, dola_layers="low")
-    with pytest.raises(ValueError, match="leave out dola_layers"):
+    with pytest.raises(ValueError, match="without dola_layers"):
         sample_many(tiny, torch.tensor([[1]]), 2, settings)
 
 
@@ -206,7 +206,7 @@ def test_more_beams_than_tokens(tiny):
         ({"num_beams": 2, "penalty_alpha": 0.6, "top_k": 4}, "choose one way to decode"),
         ({"dola_layers": "low", "penalty_alpha": 0.6, "top_k": 4}, "choose one way to decode"),
         ({"length_penalty": 2.0}, "length_penalty: no effect without num_beams"),
-        ({"num_beams": 2, "early_stopping": "always"}, "True or \"never\", got 'always'"),
+        ({"num_beams": 2, "early_stopping": "always"}, "one of never, False, True, got 'always'"),
         ({"num_return_sequences": 2}, "num_return_sequences must be at most num_beams, got 2 > 1"),
         ({"num_beams": 4, "num_beam_groups": 3, "diversity_penalty": 1.0}, "multiple of num_beam"),
         ({"num_beams": 4, "num_beam_groups": 2}, "need each other"),

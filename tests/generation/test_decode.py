@@ -1,12 +1,16 @@
+import math
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from lib.generation import GenerationConfig, generate, stream_text
-from lib.generation.decode import next_token, split_complete
+from lib.generation.decode import next_token
 from lib.generation.logits import History
+from lib.model import LanguageModel, ModelConfig
+from lib.tokenization import BPETokenizer
 
 
 @pytest.mark.parity("greedy decoding, batched and padded", "transformers generate", "identical")
@@ -82,19 +86,79 @@ def test_stream_gives_the_same_text(smollm2):
     assert "".join(pieces) == tokenizer.decode(new)
 
 
-@given(text=st.text(max_size=20), size=st.integers(1, 3))
-def test_characters_are_never_split(text, size):
-    data, waiting, pieces = text.encode("utf-8", "replace"), b"", []
-    for start in range(0, len(data), size):
-        piece, waiting = split_complete(waiting + data[start : start + size])
-        pieces.append(piece)
-    assert waiting == b""
-    assert "".join(pieces) == data.decode()
+BYTES = BPETokenizer.train("abc" * 9, 256)
+ID = {BYTES.decode_bytes([i]): i for i in range(256)}
 
 
-def test_bytes_that_are_no_text_do_not_block_the_stream():
-    assert split_complete(b"ok\xff!") == ("ok\ufffd!", b"")
-    assert split_complete(b"ok\xf0\x9f") == ("ok", b"\xf0\x9f")
+def told(data):
+    """The stream of a model that writes these bytes."""
+    model = LanguageModel(ModelConfig.gpt2(vocab_size=256, d_model=8, n_layers=1, n_heads=1)).eval()
+    text = tuple(ID[bytes([byte])] for byte in b"\0" + data)
+    biases = {text[: i + 2]: math.inf for i in range(len(data))}
+
+    def stream(**settings):
+        config = GenerationConfig(max_new_tokens=len(data), sequence_bias=biases, **settings)
+        return list(stream_text(model, BYTES, "\0", config))
+
+    return stream
+
+
+@settings(max_examples=30, deadline=None)
+@given(text=st.binary(min_size=1, max_size=12) | st.text(min_size=1, max_size=6).map(str.encode))
+def test_a_stream_is_the_text_whatever_the_bytes(text):
+    text = text.replace(b"\0", b"-")
+    assert "".join(told(text)()) == text.decode(errors="replace")
+
+
+def test_a_stream_ends_before_a_stop_string():
+    assert told(b"one. two")(stop_strings=(". ", "x")) == [*"one"]
+    assert "".join(told("äöü".encode())(stop_strings=("ü",))) == "äö"
+    assert "".join(told(b"aab")(stop_strings="aac")) == "aab"  # begun and not completed
+    with pytest.raises(ValueError, match=r"stop_strings must be texts, got \('',\)"):
+        GenerationConfig(stop_strings=("",))
+
+
+def test_stop_strings_end_each_row(smollm2):
+    model, tokenizer = smollm2
+    ids = torch.tensor([tokenizer.encode("one two three four five")] * 2)
+    config = GenerationConfig(max_new_tokens=16, stop_strings=("seven", " ei"))
+    new = generate(model, ids, config, tokenizer=tokenizer).new_ids
+    assert tokenizer.decode(new[0].tolist()).endswith("seven")
+    with pytest.raises(ValueError, match="need the tokenizer: pass tokenizer"):
+        generate(model, ids, config)
+
+
+def test_masks_are_checked_in_every_way_to_decode(pair):
+    model, _ = pair
+    ids = torch.randint(1, 97, (2, 7))
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[0, :3] = False
+    for way in ({}, {"num_beams": 2}, {"penalty_alpha": 0.5, "top_k": 4}, {"dola_layers": "low"}):
+        config = GenerationConfig(max_new_tokens=4, **way)
+        expected = generate(model, ids, config, mask).ids
+        assert torch.equal(generate(model, ids, config, mask.long()).ids, expected)
+        for wrong, message in (
+            (mask.flip(1), "pad prompts on the left"),
+            (mask.long() * 2, "got 2"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                generate(model, ids, config, wrong)
+        with pytest.raises(ValueError, match="eos_token_id holds the id 97; ids must be in 0"):
+            generate(model, ids, GenerationConfig(max_new_tokens=4, eos_token_id=97, **way))
+
+
+def test_nan_logits_are_named_whatever_the_filter():
+    logits = torch.zeros(1, 8)
+    logits[0, 3] = torch.nan
+    for setting in (
+        {"top_k": 2}, {"top_p": 0.5}, {"min_p": 0.5}, {"top_a": 0.5}, {"tfs": 0.5}, {"top_h": 0.5},
+        {"typical_p": 0.5}, {"epsilon_cutoff": 0.1}, {"eta_cutoff": 0.1}, {"top_n_sigma": 1.0},
+        {"xtc_probability": 1.0}, {"mirostat_mode": 1}, {"mirostat_mode": 2}, {"temperature": 0.5},
+        {"dynatemp_range": 0.5}, {"smoothing_factor": 0.5}, {},
+    ):  # fmt: skip
+        history = History(torch.zeros(1, 1).long(), 1)
+        with pytest.raises(ValueError, match="row 0 has no token to choose"):
+            next_token(logits, GenerationConfig(do_sample=True, **setting), None, history)
 
 
 @pytest.mark.parity("greedy with penalties and constraints", "transformers generate", "identical")

@@ -1,6 +1,7 @@
 """Speculative decoding loses nothing: the same greedy tokens, the same distribution."""
 
 import itertools
+import json
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from scipy.stats import chisquare
 
 from lib.generation import GenerationConfig, generate
 from lib.generation.drafts import LookupDraft, ModelDraft, first_layers, lookup
+from lib.generation.grammar import Grammar
 from lib.generation.measures import surprise
 from lib.generation.speculative import (
     accept,
@@ -18,6 +20,7 @@ from lib.generation.speculative import (
     speculate,
     speculative_rounds,
 )
+from lib.model import LanguageModel, ModelConfig
 
 
 def drafts(model):
@@ -143,7 +146,7 @@ def test_what_cannot_be_is_refused(pair):
     ids, draft = torch.ones(1, 4).long(), LookupDraft(97)
     with pytest.raises(ValueError, match="takes one prompt, got 2"):
         speculate(model, draft, ids.repeat(2, 1), GenerationConfig(max_new_tokens=2))
-    with pytest.raises(ValueError, match="n_draft must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_draft must be an integer at least 1, got 0"):
         speculate(model, draft, ids, GenerationConfig(max_new_tokens=2), 0)
     with pytest.raises(ValueError, match="draws or is greedy"):
         speculate(model, draft, ids, GenerationConfig(max_new_tokens=2, num_beams=2))
@@ -151,7 +154,7 @@ def test_what_cannot_be_is_refused(pair):
         speculate(model, draft, ids, GenerationConfig(max_new_tokens=61))
     with pytest.raises(ValueError, match=r"n_layers must be an integer in \[1, 2\], got 3"):
         first_layers(model, 3)
-    with pytest.raises(ValueError, match="max_ngram must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_ngram must be an integer at least 1, got 0"):
         LookupDraft(97, 0)
     with pytest.raises(ValueError, match="at least one token"):
         speculate(model, draft, ids[:, :0], GenerationConfig(max_new_tokens=2))
@@ -165,3 +168,67 @@ def test_early_exit_shares_the_weights(pair):
     ids = torch.randint(97, (1, 5))
     stream = model.residual_stream(ids)
     torch.testing.assert_close(short(ids).detach(), model.unembed(stream[2]).detach())
+
+
+def windowed():
+    torch.manual_seed(1)
+    config = ModelConfig(
+        vocab_size=50, context_length=64, d_model=16, n_layers=3, n_heads=2, d_ff=32,
+        window=(4, None, 5),
+    )  # fmt: skip
+    return LanguageModel(config).eval().requires_grad_(False)
+
+
+def test_windows_go_back_and_share_prompts():
+    """Speculation, beams and contrastive search with a window shorter than the prompt."""
+    model = windowed()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, 0.4)
+    ids = torch.randint(0, 50, (1, 9))
+    config = GenerationConfig(max_new_tokens=20)
+    expected = generate(model, ids, config).ids
+    for draft in (ModelDraft(first_layers(model, 1)), ModelDraft(model), LookupDraft(50)):
+        assert torch.equal(speculate(model, draft, ids, config).ids, expected)
+    nearly_greedy = GenerationConfig(max_new_tokens=20, penalty_alpha=1e-6, top_k=4)
+    assert torch.equal(generate(model, ids, nearly_greedy).ids, expected)
+    beams = GenerationConfig(max_new_tokens=12, num_beams=4, num_return_sequences=4)
+    out = generate(model, ids.repeat(2, 1), beams)
+    nats = surprise(model, out.ids, 9).mean(-1)
+    torch.testing.assert_close(-nats, out.scores, atol=1e-5, rtol=1e-5)
+
+
+def test_the_seed_holds_with_xtc(tiny):
+    ids = torch.tensor([[1, 2, 1, 2]])
+    config = GenerationConfig(
+        max_new_tokens=20, do_sample=True, xtc_probability=0.5, xtc_threshold=0.1, seed=4
+    )
+    for draft in drafts(tiny).values():
+        first = speculate(tiny, draft, ids, config).ids
+        torch.manual_seed(first.sum())
+        assert torch.equal(speculate(tiny, draft, ids, config).ids, first)
+
+
+def test_a_grammar_stops_at_the_first_guess_that_it_forbids(smollm2):
+    model, tokenizer = smollm2
+    ids = torch.tensor([tokenizer.encode("List: a b c a b c a b c\nJSON:")])
+    shape = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    settings = dict(
+        grammar=Grammar.json_schema(shape, tokenizer), eos_token_id=tokenizer.eos_id,
+        max_new_tokens=24,
+    )  # fmt: skip
+    expected = generate(model, ids, GenerationConfig(**settings)).ids
+    for draft in (LookupDraft(model.config.vocab_size), ModelDraft(first_layers(model, 3))):
+        out = speculate(model, draft, ids, GenerationConfig(**settings), 4)
+        assert torch.equal(out.ids, expected)
+    for way in ({"num_beams": 2}, {"penalty_alpha": 0.6, "top_k": 4}):
+        row = generate(model, ids, GenerationConfig(**settings, **way)).new_ids[0].tolist()
+        assert isinstance(json.loads(tokenizer.decode(row[:-1]))["n"], int)
+
+
+def test_a_draft_is_of_the_same_vocabulary(pair):
+    model, _ = pair
+    ids, config = torch.ones(1, 4).long(), GenerationConfig(max_new_tokens=2)
+    with pytest.raises(ValueError, match="one vocabulary, got 98 tokens"):
+        speculate(model, LookupDraft(98), ids, config)

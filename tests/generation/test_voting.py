@@ -103,9 +103,9 @@ def test_pass_at_n_counts_subsets(n_drawn, data):
 def test_settings_that_cannot_be(pair):
     model, _ = pair
     ids = torch.randint(97, (1, 4))
-    with pytest.raises(ValueError, match="n must be at least 1 and do_sample true, got 2, False"):
+    with pytest.raises(ValueError, match="needs do_sample=True"):
         sample_many(model, ids, 2, GenerationConfig())
-    with pytest.raises(ValueError, match="68 positions exceed the context, 64"):
+    with pytest.raises(ValueError, match="take 68 positions, the context has 64"):
         sample_many(model, ids, 2, GenerationConfig(do_sample=True))
     with pytest.raises(ValueError, match="n_right"):
         pass_at_n(3, 2, 1)
