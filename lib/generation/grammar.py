@@ -85,7 +85,7 @@ class Grammar:
     @classmethod
     def json_schema(cls, schema: Mapping[str, Any], tokenizer: BPETokenizer) -> "Grammar":
         """JSON texts of a schema; see `lib.generation.json_schema` for what is understood."""
-        return cls.regex(schema_regex(schema), tokenizer)
+        return cls(compile_regex(schema_regex(schema)), tokenizer)
 
     def after(self, state: int) -> np.ndarray:
         """The state after each token, -1 where it is not allowed; computed once for each state."""

@@ -47,7 +47,8 @@ __all__ = [
     "dynamic_temperature", "entropy", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "min_p",
     "mirostat_1", "mirostat_2", "mirostat_step", "no_repeat_ngram", "no_stop", "presence_penalty",
     "probabilities", "quadratic_smoothing", "repetition_penalty", "sequence_bias", "steps_of",
-    "tail_free", "temperature", "top_a", "top_h", "top_k", "top_n_sigma", "top_p", "typical_p", "xtc",
+    "tail_free", "temperature", "top_a", "top_h", "top_k", "top_n_sigma", "top_p", "typical_p",
+    "xtc",
 ]  # fmt: skip
 
 

@@ -80,8 +80,8 @@ def check_entry(
     pad = () if config.pad_token_id is None else (config.pad_token_id,)
     check_sequences("eos_token_id", [(i,) for i in config.stop_ids], model.config.vocab_size)
     check_sequences("pad_token_id", [(i,) for i in pad], model.config.vocab_size)
-    check_sequences("sequence_bias", config.sequence_bias or (), model.config.vocab_size)
-    check_sequences("bad_words_ids", config.bad_words_ids or (), model.config.vocab_size)
+    check_sequences("sequence_bias", list(config.sequence_bias or ()), model.config.vocab_size)
+    check_sequences("bad_words_ids", list(config.bad_words_ids or ()), model.config.vocab_size)
     if config.dola_layers is not None:
         candidate_layers(model, config.dola_layers)
     return mask

@@ -1,10 +1,14 @@
 """Reads a regular expression into the nodes of `lib.generation.regular`."""
 
+import re
+from functools import lru_cache
+
 from lib.generation.regular import (
     DIGIT,
     LAST,
     SPACE,
     WORD,
+    Anchor,
     Automaton,
     Chain,
     Chars,
@@ -15,16 +19,28 @@ from lib.generation.regular import (
     Repeat,
     determinize,
 )
+from lib.settings import shortened
 
 CLASSES = {"d": DIGIT, "w": WORD, "s": SPACE}
 CONTROL = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "0": 0}
 SPECIAL = set("\\.[](){}|*+?^$")
 MOST_REPETITIONS = 1000
+MOST_NESTED = 50  # parentheses
 
 
-def compile_regex(pattern: str) -> Automaton:
-    """The automaton of a regular expression. Raises ValueError where it is not understood."""
-    return determinize(Nfa(parse(pattern)))
+def compile_regex(pattern: str | Nfa) -> Automaton:
+    """The automaton of a regular expression, or of the nodes of `json_schema`.
+
+    Raises ValueError where it is not understood or too large.
+    """
+    return determinize(pattern if isinstance(pattern, Nfa) else Nfa(parse(pattern)))
+
+
+@lru_cache
+def unicode_class(letter: str) -> Ranges:
+    """The characters of `\\d`, `\\w` or `\\s` as Python's `re` has them, beyond ASCII too."""
+    text = "".join(map(chr, range(LAST + 1)))
+    return tuple((m.start(), m.end() - 1) for m in re.finditer(rf"\{letter}+", text))
 
 
 def complement(ranges: Ranges) -> Ranges:
@@ -37,9 +53,15 @@ def complement(ranges: Ranges) -> Ranges:
     return (*found, (start, LAST)) if start <= LAST else tuple(found)
 
 
-def parse(pattern: str) -> Node:
-    """Read the whole pattern."""
-    parser = _Parser(pattern)
+def parse(pattern: str, search: bool = False) -> Node:
+    """Read the whole pattern.
+
+    With `search` it may have `^` and `$`, and `\\D`, `\\W`, `\\S` leave out what any dialect
+    calls a digit, a word's character or a space.
+    """
+    if not isinstance(pattern, str):
+        raise ValueError(f"a pattern must be a text, got {shortened(pattern)}")
+    parser = _Parser(pattern, search)
     node = parser.choice()
     if parser.place < len(pattern):
         parser.fail("a parenthesis is closed that was not opened")
@@ -49,11 +71,11 @@ def parse(pattern: str) -> Node:
 class _Parser:
     """Recursive descent: a choice of chains of repeated atoms."""
 
-    def __init__(self, pattern: str):
-        self.pattern, self.place = pattern, 0
+    def __init__(self, pattern: str, search: bool):
+        self.pattern, self.search, self.place, self.depth = pattern, search, 0, 0
 
     def fail(self, problem: str) -> None:
-        raise ValueError(f"{problem}, at character {self.place + 1} of {self.pattern!r}")
+        raise ValueError(f"{problem}, at character {self.place + 1} of {shortened(self.pattern)}")
 
     def peek(self) -> str:
         return self.pattern[self.place : self.place + 1]
@@ -80,10 +102,12 @@ class _Parser:
 
     def repeated(self) -> Node:
         node = self.atom()
-        while self.peek() and self.peek() in "*+?{":
+        if self.peek() and self.peek() in "*+?{":
             low, high = self.bounds()
             if self.peek() and self.peek() in "?+":
                 self.fail("lazy and possessive repetition make no difference here: leave it out")
+            if self.peek() and self.peek() in "*{":
+                self.fail("a repetition is repeated: put the inner one in parentheses")
             node = Repeat(node, low, high)
         return node
 
@@ -94,7 +118,12 @@ class _Parser:
         self.take("{")
         inside, closed, _ = self.pattern[self.place :].partition("}")
         first, comma, last = inside.partition(",")
-        if not closed or not first.isdecimal() or not (last.isdecimal() or not last):
+        if (
+            not closed
+            or not re.fullmatch("[0-9]{1,9}", first)
+            or len(last) > 9
+            or not (last.isdecimal() or not last)
+        ):
             self.fail("a repetition is written {m}, {m,} or {m,n}; a brace itself is \\{")
         self.place += len(inside) + 1
         low, high = int(first), int(last) if last else None if comma else int(first)
@@ -107,10 +136,17 @@ class _Parser:
             self.take("?:")
             if self.peek() == "?":
                 self.fail("of groups only (...) and (?:...) are understood")
+            self.depth += 1
+            if self.depth > MOST_NESTED:
+                self.fail(f"parentheses nest deeper than {MOST_NESTED}")
             node = self.choice()
             if not self.take(")"):
                 self.fail("a parenthesis is not closed")
+            self.depth -= 1
             return node
+        if self.search and self.peek() in ("^", "$"):
+            self.place += 1
+            return Anchor(self.pattern[self.place - 1])
         if self.take("["):
             return Chars(self.characters())
         if self.take("."):
@@ -123,11 +159,13 @@ class _Parser:
         self.place += 1
         return Chars(((ord(letter), ord(letter)),))
 
-    def escape(self) -> Ranges:
+    def escape(self, wide: bool = False) -> Ranges:
         letter = self.peek()
         self.place += 1
-        if letter.lower() in CLASSES and letter:
-            ranges = CLASSES[letter.lower()]
+        if letter and letter.lower() in CLASSES:
+            narrow = letter.islower() != (wide and self.search)  # what any, or no, dialect means
+            known = narrow or not self.search
+            ranges = CLASSES[letter.lower()] if known else unicode_class(letter.lower())
             return ranges if letter.islower() else complement(ranges)
         if letter in CONTROL and letter:
             return ((CONTROL[letter], CONTROL[letter]),)
@@ -150,13 +188,13 @@ class _Parser:
         negated, ranges, first = self.take("^"), [], True
         while first or self.peek() != "]":
             first = False
-            low = self.one()
+            low = self.one(negated)
             if self.peek() == "-" and self.pattern[self.place + 1 : self.place + 2] not in (
                 "]",
                 "",
             ):
                 self.place += 1
-                high = self.one()
+                high = self.one(negated)
                 if len(low) > 1 or len(high) > 1 or low[0][0] > high[0][1]:
                     self.fail("a range goes from a lower to a higher character")
                 low = ((low[0][0], high[0][1]),)
@@ -164,9 +202,9 @@ class _Parser:
         self.place += 1
         return complement(tuple(ranges)) if negated else tuple(ranges)
 
-    def one(self) -> Ranges:
+    def one(self, negated: bool) -> Ranges:
         if self.take("\\"):
-            return self.escape()
+            return self.escape(negated)
         letter = self.peek()
         if not letter:
             self.fail("a class [ is not closed")

@@ -11,7 +11,7 @@ text must match, as with `re.fullmatch`.
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ WORD: Ranges = ((48, 57), (65, 90), (95, 95), (97, 122))
 SPACE: Ranges = ((9, 13), (32, 32))
 LAST = 0x10FFFF
 MOST_STATES = 50_000
+MOST_WORK = 4_000_000  # members of all sets of states: some seconds
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,14 @@ class Repeat:
     high: int | None
 
 
-Node = Chars | Chain | Choice | Repeat
+@dataclass(frozen=True)
+class Anchor:
+    """`^` or `$`: nothing, but only at the start or the end of the text."""
+
+    sign: str
+
+
+Node = Chars | Chain | Choice | Repeat | Anchor
 
 
 def size(node: Node) -> int:
@@ -63,24 +71,58 @@ def size(node: Node) -> int:
         return sum(len(sequence) for r in node.ranges for sequence in utf8_ranges(*r))
     if isinstance(node, Repeat):
         return size(node.part) * max(node.low + 1, node.high or 1)
-    return 1 + sum(map(size, node.parts))
+    return 1 if isinstance(node, Anchor) else 1 + sum(map(size, node.parts))
 
 
 class Nfa:
     """States with edges for ranges of bytes, and free moves: what an expression says directly."""
 
-    def __init__(self, node: Node):
-        if size(node) > 4 * MOST_STATES:
-            raise ValueError("the expression is too large: shorten its repetitions")
-        self.edges: list[list[tuple[int, int, int]]] = []  # (lowest byte, highest byte, target)
+    def __init__(self, node: Node | None = None, over_bytes: bool = True):
+        self.over_bytes = over_bytes  # else over code points
+        self.edges: list[list[tuple[int, int, int]]] = []  # (lowest, highest, target)
         self.free: list[list[int]] = []
-        self.start = self._state()
-        self.end = self.add(node, self.start)
+        self.anchors: dict[int, tuple[str, int]] = {}
+        self.start = self.end = self.state()
+        if node is not None:
+            if size(node) > 4 * MOST_STATES:
+                raise ValueError("the expression is too large: shorten its repetitions")
+            self.end = self.add(node, self.start)
 
-    def _state(self) -> int:
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def state(self) -> int:
+        """A new state."""
+        if len(self.edges) > 8 * MOST_STATES:
+            raise ValueError("too large for an automaton: lower the limits of length or the depth")
         self.edges.append([])
         self.free.append([])
         return len(self.edges) - 1
+
+    def path(self, sequence: Sequence[Ranges], start: int, end: int) -> None:
+        """Add one way from `start` to `end`: a byte out of each of the ranges."""
+        for place, ranges in enumerate(sequence):
+            there = end if place == len(sequence) - 1 else self.state()
+            self.edges[start] += [(a, b, there) for a, b in ranges]
+            start = there
+
+    def trim(self) -> None:
+        """Drop edges after which the end cannot be reached. Raises ValueError if it never can."""
+        before: list[list[int]] = [[] for _ in self.edges]
+        for state, edges in enumerate(self.edges):
+            for target in (*self.free[state], *(t for _, _, t in edges)):
+                before[target].append(state)
+        for state, (_, target) in self.anchors.items():
+            before[target].append(state)
+        useful, waiting = {self.end}, [self.end]
+        while waiting:
+            new = set(before[waiting.pop()]) - useful
+            useful |= new
+            waiting += new
+        if self.start not in useful:
+            raise ValueError("no text fits: what is asked for contradicts itself")
+        self.edges = [[e for e in edges if e[2] in useful] for edges in self.edges]
+        self.free = [[t for t in free if t in useful] for free in self.free]
 
     def add(self, node: Node, start: int) -> int:
         """Add `node` after state `start`; return the state at its end."""
@@ -88,20 +130,23 @@ class Nfa:
             for part in node.parts:
                 start = self.add(part, start)
             return start
-        end = self._state()
+        end = self.state()
         if isinstance(node, Choice):
             for part in node.parts:
-                own = self._state()
+                own = self.state()
                 self.free[start].append(own)
                 self.free[self.add(part, own)].append(end)
         elif isinstance(node, Chars):
             for low, high in node.ranges:
-                for sequence in utf8_ranges(low, high):
-                    here = start
-                    for place, (a, b) in enumerate(sequence):
-                        there = end if place == len(sequence) - 1 else self._state()
-                        self.edges[here].append((a, b, there))
-                        here = there
+                if self.over_bytes:
+                    for sequence in utf8_ranges(low, high):
+                        self.path([(part,) for part in sequence], start, end)
+                elif low <= high:
+                    self.edges[start].append((low, high, end))
+        elif isinstance(node, Anchor):
+            own = self.state()
+            self.free[start].append(own)
+            self.anchors[own] = (node.sign, end)
         else:
             self._repeat(node, start, end)
         return end
@@ -110,7 +155,7 @@ class Nfa:
         for _ in range(node.low):
             start = self.add(node.part, start)
         if node.high is None:
-            loop = self._state()
+            loop = self.state()
             self.free[start].append(loop)
             self.free[self.add(node.part, loop)].append(loop)
             self.free[loop].append(end)
@@ -120,14 +165,21 @@ class Nfa:
             start = self.add(node.part, start)
         self.free[start].append(end)
 
-    def closure(self, states: Sequence[int]) -> frozenset[int]:
-        """All states that free moves reach."""
+    def closure(
+        self, states: Iterable[int], at_start: bool = False, at_end: bool = False
+    ) -> frozenset[int]:
+        """All states that free moves reach, and anchors at the start or the end."""
         seen, waiting = set(states), list(states)
         while waiting:
-            for state in self.free[waiting.pop()]:
-                if state not in seen:
-                    seen.add(state)
-                    waiting.append(state)
+            state = waiting.pop()
+            moves = self.free[state]
+            if state in self.anchors:
+                sign, target = self.anchors[state]
+                moves = [target] if (at_start if sign == "^" else at_end) else []
+            for target in moves:
+                if target not in seen:
+                    seen.add(target)
+                    waiting.append(target)
         return frozenset(seen)
 
 
@@ -186,39 +238,77 @@ class Automaton:
 
         Where there is no way it is a large number.
         """
-        far = np.iinfo(np.int32).max // 2
-        found = np.where(self.accepts, 0, far)
-        table = self.table[:, list(usable)]
-        while True:
-            nearer = np.minimum(found, found[table].min(axis=1) + 1)
-            if (nearer == found).all():
-                return np.minimum(found, far)
-            found = nearer
+        found = np.full(len(self.table), np.iinfo(np.int32).max // 2)
+        targets = np.sort(self.table[:-1, list(usable)], axis=1)
+        new = (np.diff(targets, axis=1, prepend=-2) != 0) & (targets >= 0)
+        before: list[list[int]] = [[] for _ in self.table]
+        for state, target in zip(new.nonzero()[0].tolist(), targets[new].tolist(), strict=True):
+            before[target].append(state)
+        level, distance = np.flatnonzero(self.accepts).tolist(), 0
+        found[level] = 0
+        while level:
+            distance += 1
+            level = sorted({s for t in level for s in before[t] if found[s] > distance})
+            found[level] = distance
+        return found
+
+
+def subsets(nfa: Nfa) -> tuple[list[list[tuple[int, int, int]]], list[bool]]:
+    """The states of a deterministic automaton: sets of states that could have been reached.
+
+    For each its moves (lowest, highest, target), and whether the text may end there. Raises
+    ValueError if there are too many states, or if they are too large to be made.
+    """
+    nfa.trim()
+    start = nfa.closure([nfa.start], at_start=True)
+    number, rows, waiting, known, work = {start: 0}, [], [start], {}, 0
+    if nfa.anchors:
+        number = {}  # only the first state is at the start
+    for states in waiting:  # grows while it runs
+        borders: dict[int, list[tuple[int, int]]] = {}
+        for state in states:
+            for a, b, target in nfa.edges[state]:
+                borders.setdefault(a, []).append((target, 1))
+                borders.setdefault(b + 1, []).append((target, -1))
+        row: list[tuple[int, int, int]] = []
+        active: dict[int, int] = {}
+        cuts = sorted(borders)
+        for low, following in itertools.zip_longest(cuts, cuts[1:]):
+            for target, change in borders[low]:
+                active[target] = active.get(target, 0) + change
+                if not active[target]:
+                    del active[target]
+            if not active:
+                continue
+            targets = frozenset(active)
+            if targets not in known:
+                known[targets] = nfa.closure(targets)
+                work += len(known[targets])
+            there = known[targets]
+            if there not in number:
+                number[there] = len(waiting)
+                waiting.append(there)
+            if row and row[-1][1] == low - 1 and row[-1][2] == number[there]:
+                row[-1] = (row[-1][0], following - 1, number[there])
+            else:
+                row.append((low, following - 1, number[there]))
+            work += len(targets)
+        work += len(states)
+        if len(waiting) > MOST_STATES or work > MOST_WORK:
+            raise ValueError(
+                f"the automaton needs more than {MOST_STATES:,} states, or too much work: lower "
+                "the limits of repetition or the depth"
+            )
+        rows.append(row)
+    ends = [nfa.end in nfa.closure(s, i == 0, at_end=True) for i, s in enumerate(waiting)]
+    return rows, ends
 
 
 def determinize(nfa: Nfa) -> Automaton:
-    """Make it deterministic: a state is the set of states that could have been reached."""
-    start = nfa.closure([nfa.start])
-    number, rows, waiting = {start: 0}, [], [start]
-    for states in waiting:  # grows while it runs
-        row = np.full(256, -1, dtype=np.int32)
-        edges = [edge for state in states for edge in nfa.edges[state]]
-        cuts = sorted({a for a, _, _ in edges} | {b + 1 for _, b, _ in edges})
-        for low, high in itertools.pairwise(cuts):
-            targets = [t for a, b, t in edges if a <= low and high - 1 <= b]
-            if not targets:
-                continue
-            there = nfa.closure(targets)
-            if there not in number:
-                if len(number) >= MOST_STATES:
-                    raise ValueError(
-                        f"the automaton needs more than {MOST_STATES:,} states: lower the limits "
-                        "of repetition or the depth"
-                    )
-                number[there] = len(number)
-                waiting.append(there)
-            row[low:high] = number[there]
-        rows.append(row)
-    dead = np.full(256, -1, dtype=np.int32)
-    accepts = np.array([nfa.end in states for states in waiting] + [False])
-    return Automaton(np.stack([*rows, dead]), accepts)
+    """The automaton over bytes as a table."""
+    rows, ends = subsets(nfa)
+    table = np.full((len(rows) + 1, 256), -1, dtype=np.int32)
+    for state, row in enumerate(rows):
+        for low, high, target in row:
+            table[state, low : high + 1] = target
+    return Automaton(table, np.array([*ends, False]))

@@ -113,7 +113,7 @@ def test_a_stream_is_the_text_whatever_the_bytes(text):
 def test_a_stream_ends_before_a_stop_string():
     assert told(b"one. two")(stop_strings=(". ", "x")) == [*"one"]
     assert "".join(told("äöü".encode())(stop_strings=("ü",))) == "äö"
-    assert "".join(told(b"aab")(stop_strings="aac")) == "aab"  # begun and not completed
+    assert "".join(told(b"aab")(stop_strings=("aac",))) == "aab"  # begun and not completed
     with pytest.raises(ValueError, match=r"stop_strings must be texts, got \('',\)"):
         GenerationConfig(stop_strings=("",))
 
@@ -121,9 +121,13 @@ def test_a_stream_ends_before_a_stop_string():
 def test_stop_strings_end_each_row(smollm2):
     model, tokenizer = smollm2
     ids = torch.tensor([tokenizer.encode("one two three four five")] * 2)
-    config = GenerationConfig(max_new_tokens=16, stop_strings=("seven", " ei"))
+    free = tokenizer.decode(generate(model, ids, GenerationConfig(max_new_tokens=8)).new_ids[0])
+    stop = free[-7:-3]  # across tokens
+    config = GenerationConfig(max_new_tokens=16, stop_strings=(stop, "#"))
     new = generate(model, ids, config, tokenizer=tokenizer).new_ids
-    assert tokenizer.decode(new[0].tolist()).endswith("seven")
+    text, before = tokenizer.decode(new[0]), tokenizer.decode(new[0, :-1])
+    assert stop in text
+    assert stop not in before
     with pytest.raises(ValueError, match="need the tokenizer: pass tokenizer"):
         generate(model, ids, config)
 
