@@ -16,21 +16,24 @@ from itertools import combinations
 from typing import Any
 
 from lib.generation import json_text
+from lib.generation.json_keywords import (
+    KEYWORDS,
+    KEYWORDS_OF,
+    KINDS,
+    MOST_NESTED,
+    checked_constant,
+    key_of,
+    kind_of,
+    meet_objects,
+    nothing,
+    schemas_of,
+    types_of,
+)
 from lib.generation.json_text import LARGEST, add_constant, add_string, digits, separator, text
 from lib.generation.regex_parsing import parse
 from lib.generation.regular import Chain, Choice, Nfa
 from lib.settings import require, shortened
 
-KINDS = ("null", "boolean", "number", "string", "array", "object")
-KEYWORDS = {
-    "type", "properties", "required", "items", "minItems", "maxItems", "enum", "const", "anyOf",
-    "oneOf", "allOf", "$ref", "minLength", "maxLength", "pattern", "additionalProperties",
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-    # these constrain nothing
-    "$defs", "definitions", "title", "description", "default", "examples", "$schema", "$id",
-    "$comment", "deprecated", "readOnly", "writeOnly",
-}  # fmt: skip
-MOST_NESTED = 24  # levels, of a schema or a constant
 MOST_ALTERNATIVES = 20_000
 Alternative = tuple[str, dict[str, Any]]  # a kind and what holds of it; or "const" and its value
 FRACTION = parse(r"\.[0-9]{0,14}[1-9]")
@@ -90,14 +93,14 @@ class _Compiler:
         found = [
             (kind, held)
             for kind in KINDS
-            if (held := _KEYWORDS_OF.get(kind, _nothing)(schema, _types(schema))) is not None
+            if (held := KEYWORDS_OF.get(kind, nothing)(schema, types_of(schema))) is not None
         ]
         for name in ("enum", "const"):
             if name in schema:
                 values = schema[name] if name == "enum" else [schema[name]]
                 if name == "enum" and (not isinstance(values, list | tuple) or not values):
                     raise ValueError(f"enum needs at least one value, got {shortened(values)}")
-                constants = [("const", {"value": _checked(value)}) for value in values]
+                constants = [("const", {"value": checked_constant(value)}) for value in values]
                 found = self._both(found, constants, level)
         for name in ("anyOf", "oneOf", "allOf"):
             if name not in schema:
@@ -137,7 +140,7 @@ class _Compiler:
             return None
         a, b = x[1], y[1]
         if x[0] == "object":
-            return "object", _meet_objects(a, b)
+            return "object", meet_objects(a, b)
         found = {**a, **b}
         for name in set(a) & set(b):
             if name in ("low", "high"):  # (bound, whether it is excluded)
@@ -171,7 +174,10 @@ class _Compiler:
         if held.get("min", 0) > held.get("max", math.inf):
             return True
         return kind == "object" and any(
-            all(self._is_empty(a, level + 1) for a in self.alternatives(_of(held, n), level + 1))
+            all(
+                self._is_empty(a, level + 1)
+                for a in self.alternatives(schemas_of(held, n), level + 1)
+            )
             for n in held.get("required", ())
         )
 
@@ -179,8 +185,8 @@ class _Compiler:
         """Whether a constant fits an alternative."""
         kind, held = alternative
         if kind == "const":
-            return _key(value) == _key(held["value"])
-        if kind != _kind(value):
+            return key_of(value) == key_of(held["value"])
+        if kind != kind_of(value):
             return False
         if kind == "number":
             (low, over), (high, under) = (
@@ -219,7 +225,7 @@ class _Compiler:
         for kind, held in self.alternatives(schemas, level):
             own = self.nfa.state()
             if kind == "const":
-                if (key := _key(held["value"])) in seen:
+                if (key := key_of(held["value"])) in seen:
                     continue
                 seen.add(key)
             self.nfa.free[start].append(own)
@@ -246,7 +252,7 @@ class _Compiler:
             low, high = (
                 math.floor(low) + 1 if over else math.ceil(low),
                 math.ceil(high) - 1 if under else math.floor(high),
-            )  # noqa: E501
+            )
             over = under = 0
         elif low != int(low) or high != int(high):
             raise ValueError(f"bounds of a number must be whole, got {low} and {high}")
@@ -319,135 +325,3 @@ class _Compiler:
             some = after
         text(nfa, "}", none, end)
         return text(nfa, "}", some, end)
-
-
-def _nothing(schema: Mapping[str, Any], types: set[str]) -> None:
-    return None
-
-
-def _types(schema: Mapping[str, Any]) -> set[str]:
-    types = schema.get("type", list(KINDS))
-    types = types if isinstance(types, list | tuple) else [types]
-    for one in types or [None]:
-        if one not in (*KINDS, "integer"):
-            raise ValueError(f"type must be one of JSON's seven, got {shortened(one)}")
-    return set(types)
-
-
-def _limits(schema: Mapping[str, Any], low: str, high: str) -> dict[str, int]:
-    found = {}
-    for name, key in ((low, "min"), (high, "max")):
-        if name in schema:
-            value = schema[name]
-            if isinstance(value, float) and value == value // 1:  # 2.0 is a whole number in JSON
-                value = int(value)
-            require(name, value, "[0, inf)", whole=True)
-            found[key] = value
-    if found.get("min", 0) > found.get("max", math.inf):
-        raise ValueError(f"{high} must be at least {low}, got {found['max']} < {found['min']}")
-    return found
-
-
-def _number_keywords(schema: Mapping[str, Any], types: set[str]) -> dict[str, Any] | None:
-    held: dict[str, Any] = {} if "number" in types else {"integer": True}
-    for name in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
-        if name in schema:
-            require(name, schema[name], "(-inf, inf)")
-            side, bound = "low" if "Min" in name or "min" in name else "high", schema[name]
-            sign, new = (1 if side == "low" else -1), (bound, int(name.startswith("ex")))
-            held[side] = max(held.get(side, new), new, key=lambda v: (sign * v[0], v[1]))
-    return held if types & {"number", "integer"} else None
-
-
-def _string_keywords(schema: Mapping[str, Any], types: set[str]) -> dict[str, Any] | None:
-    held: dict[str, Any] = _limits(schema, "minLength", "maxLength")
-    if "pattern" in schema:
-        json_text.pattern_moves(parse(schema["pattern"], search=True) and schema["pattern"])
-        held["patterns"] = [schema["pattern"]]
-    return held if "string" in types else None
-
-
-def _array_keywords(schema: Mapping[str, Any], types: set[str]) -> dict[str, Any] | None:
-    held: dict[str, Any] = _limits(schema, "minItems", "maxItems")
-    if "items" in schema:
-        if isinstance(schema["items"], list):
-            raise ValueError("items must be one schema for all items, got a list of schemas")
-        held["items"] = [schema["items"]]
-    return held if "array" in types else None
-
-
-def _object_keywords(schema: Mapping[str, Any], types: set[str]) -> dict[str, Any] | None:
-    held: dict[str, Any] = {}
-    properties, required = schema.get("properties", {}), schema.get("required", [])
-    if not isinstance(properties, Mapping) or not all(isinstance(n, str) for n in properties):
-        raise ValueError(f"properties must be a dict of schemas, got {shortened(properties)}")
-    if not isinstance(required, list | tuple) or not all(isinstance(n, str) for n in required):
-        raise ValueError(f"required must be a list of names, got {shortened(required)}")
-    for name in (*properties, *required):
-        _checked(name)
-    if "additionalProperties" in schema:
-        held["additional"] = [schema["additionalProperties"]]
-    held["named"] = "properties" in schema
-    named = {name: [part] for name, part in properties.items()}
-    held["properties"] = {**named, **{n: _of(held, n) for n in required if n not in named}}
-    held["required"] = list(required)
-    return held if "object" in types else None
-
-
-_KEYWORDS_OF = {
-    "null": lambda schema, types: {} if "null" in types else None,
-    "boolean": lambda schema, types: {} if "boolean" in types else None,
-    "number": _number_keywords,
-    "string": _string_keywords,
-    "array": _array_keywords,
-    "object": _object_keywords,
-}
-
-
-def _of(held: Mapping[str, Any], name: str) -> list[Any]:
-    """The schemas of a member."""
-    return held.get("properties", {}).get(name, held.get("additional") or [])
-
-
-def _meet_objects(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    names = dict.fromkeys((*a.get("properties", {}), *b.get("properties", {})))
-    found: dict[str, Any] = {"properties": {n: [*_of(a, n), *_of(b, n)] for n in names}}
-    found["required"] = [*a.get("required", ()), *b.get("required", ())]
-    found["named"] = bool(a.get("named") or b.get("named"))
-    if a.get("additional") is not None or b.get("additional") is not None:
-        found["additional"] = [*(a.get("additional") or []), *(b.get("additional") or [])]
-    return found
-
-
-def _kind(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
-
-
-def _key(value: Any) -> Any:
-    """Equal for what JSON Schema calls equal: 1 and 1.0, but not 1 and true."""
-    if isinstance(value, list):
-        return "array", *map(_key, value)
-    if isinstance(value, dict):
-        return "object", frozenset((name, _key(item)) for name, item in value.items())
-    return _kind(value), value
-
-
-def _checked(value: Any, level: int = 0) -> Any:
-    """A constant that JSON can write. Raises ValueError for another."""
-    if level > MOST_NESTED:
-        raise ValueError(f"a constant nests deeper than {MOST_NESTED} levels")
-    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-        raise ValueError(f"a text in the schema holds half a surrogate pair: {shortened(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"a constant must be finite, JSON has no {value}")
-    if isinstance(value, list | tuple):
-        return [_checked(item, level + 1) for item in value]
-    if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-        return {_checked(name): _checked(item, level + 1) for name, item in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError(f"a constant must be a JSON value, got {shortened(value)}")
