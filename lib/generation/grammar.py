@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lib.generation.automaton import Automaton
 from lib.generation.json_schema import schema_regex
 from lib.generation.regex_parsing import compile_regex
-from lib.generation.regular import Automaton
 from lib.tokenization import BPETokenizer
 
 MOST_KEPT = 500  # states: four bytes for each token and state

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lib.generation import json_text
+from lib.generation.regex_parsing import parse
 from lib.settings import require, shortened
 
 KINDS = ("null", "boolean", "number", "string", "array", "object")

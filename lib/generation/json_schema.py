@@ -29,14 +29,12 @@ from lib.generation.json_keywords import (
     schemas_of,
     types_of,
 )
-from lib.generation.json_text import LARGEST, add_constant, add_string, digits, separator, text
-from lib.generation.regex_parsing import parse
-from lib.generation.regular import Chain, Choice, Nfa
+from lib.generation.json_text import add_constant, add_string, separator, text
+from lib.generation.regular import Nfa
 from lib.settings import require, shortened
 
 MOST_ALTERNATIVES = 20_000
 Alternative = tuple[str, dict[str, Any]]  # a kind and what holds of it; or "const" and its value
-FRACTION = parse(r"\.[0-9]{0,14}[1-9]")
 
 
 def schema_regex(schema: Mapping[str, Any] | bool, depth: int = 2) -> Nfa:
@@ -197,9 +195,10 @@ class _Compiler:
                 value < high or (value == high and not under)
             )
             return inside and not (held.get("integer") and value != int(value))
-        if kind in ("string", "array"):
-            if not held.get("min", 0) <= len(value) <= held.get("max", math.inf):
-                return False
+        if kind in ("string", "array") and not (
+            held.get("min", 0) <= len(value) <= held.get("max", math.inf)
+        ):
+            return False
         if kind == "string":
             return all(
                 json_text.runs(json_text.pattern_moves(p), value) for p in held.get("patterns", ())
@@ -244,33 +243,7 @@ class _Compiler:
         return text(self.nfa, "false", start, text(self.nfa, "true", start))
 
     def _number(self, held: dict, start: int, depth: int, level: int) -> int | None:
-        if "low" not in held and "high" not in held:
-            whole = held.get("integer")
-            return self.nfa.add(json_text.INTEGER if whole else json_text.NUMBER, start)
-        (low, over), (high, under) = held.get("low", (-LARGEST, 0)), held.get("high", (LARGEST, 0))
-        if held.get("integer"):
-            low, high = (
-                math.floor(low) + 1 if over else math.ceil(low),
-                math.ceil(high) - 1 if under else math.floor(high),
-            )
-            over = under = 0
-        elif low != int(low) or high != int(high):
-            raise ValueError(f"bounds of a number must be whole, got {low} and {high}")
-        low, high = max(int(low), -LARGEST), min(int(high), LARGEST)
-        parts, point = [], Choice((Chain(()), parse(r"\.0")))
-        for sign, a, b, first, last in (
-            ("", low, high, over, under),
-            ("-", -high, -low, under, over),
-        ):
-            sign_node = parse(sign)
-            whole = digits(max(a + first, 1 if sign else 0), b - last)
-            if whole.parts:
-                tail = Chain(()) if held.get("integer") else point
-                parts.append(Chain((sign_node, whole, tail)))
-            broken = digits(max(a, 0), b - 1)
-            if broken.parts and not held.get("integer"):
-                parts.append(Chain((sign_node, broken, FRACTION)))
-        return self.nfa.add(Choice(tuple(parts)), start) if parts else None
+        return json_text.add_number(self.nfa, held, start)
 
     def _string(self, held: dict, start: int, depth: int, level: int) -> int:
         automata = [json_text.pattern_moves(p) for p in dict.fromkeys(held.get("patterns", ()))]

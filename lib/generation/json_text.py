@@ -8,9 +8,11 @@ and a colon there may be one space. Source: RFC 8259.
 
 import functools
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from lib.generation.automaton import subsets
 from lib.generation.regex_parsing import complement, parse
 from lib.generation.regular import (
     LAST,
@@ -22,13 +24,13 @@ from lib.generation.regular import (
     Node,
     Ranges,
     Repeat,
-    subsets,
     utf8_ranges,
 )
 
 INTEGER = parse(r"-?(0|[1-9][0-9]{0,14})")
 NUMBER = parse(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,2})?")
 LARGEST = 10**15 - 1
+FRACTION = parse(r"\.[0-9]{0,14}[1-9]")
 PLAIN = complement(((0, 0x1F), (34, 34), (92, 92)))
 HEX = ((48, 57), (65, 70), (97, 102))
 Moves = tuple[list[list[tuple[int, int, int]]], list[bool]]  # of an automaton over characters
@@ -215,3 +217,34 @@ def digits(low: int, high: int) -> Node:
         parts.append(Chain(tuple(chars)))
         low += (more + 1) * unit
     return Choice(tuple(parts))
+
+
+def add_number(nfa: Nfa, held: dict[str, Any], start: int) -> int | None:
+    """A number within its bounds, the state after it; None if there is none."""
+    if "low" not in held and "high" not in held:
+        whole = held.get("integer")
+        return nfa.add(INTEGER if whole else NUMBER, start)
+    (low, over), (high, under) = held.get("low", (-LARGEST, 0)), held.get("high", (LARGEST, 0))
+    if held.get("integer"):
+        low, high = (
+            math.floor(low) + 1 if over else math.ceil(low),
+            math.ceil(high) - 1 if under else math.floor(high),
+        )
+        over = under = 0
+    elif low != int(low) or high != int(high):
+        raise ValueError(f"bounds of a number must be whole, got {low} and {high}")
+    low, high = max(int(low), -LARGEST), min(int(high), LARGEST)
+    parts, point = [], Choice((Chain(()), parse(r"\.0")))
+    for sign, a, b, first, last in (
+        ("", low, high, over, under),
+        ("-", -high, -low, under, over),
+    ):
+        sign_node = parse(sign)
+        whole = digits(max(a + first, 1 if sign else 0), b - last)
+        if whole.parts:
+            tail = Chain(()) if held.get("integer") else point
+            parts.append(Chain((sign_node, whole, tail)))
+        broken = digits(max(a, 0), b - 1)
+        if broken.parts and not held.get("integer"):
+            parts.append(Chain((sign_node, broken, FRACTION)))
+    return nfa.add(Choice(tuple(parts)), start) if parts else None

@@ -3,13 +3,13 @@
 import re
 from functools import lru_cache
 
+from lib.generation.automaton import Automaton, determinize
 from lib.generation.regular import (
     DIGIT,
     LAST,
     SPACE,
     WORD,
     Anchor,
-    Automaton,
     Chain,
     Chars,
     Choice,
@@ -17,7 +17,6 @@ from lib.generation.regular import (
     Node,
     Ranges,
     Repeat,
-    determinize,
 )
 from lib.settings import shortened
 
