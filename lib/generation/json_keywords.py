@@ -21,10 +21,12 @@ MOST_NESTED = 24  # levels, of a schema or a constant
 
 
 def nothing(schema: Mapping[str, Any], types: set[str]) -> None:
+    """No kind."""
     return None
 
 
 def types_of(schema: Mapping[str, Any]) -> set[str]:
+    """The kinds that `type` names, all without it."""
     types = schema.get("type", list(KINDS))
     types = types if isinstance(types, list | tuple) else [types]
     for one in types or [None]:
@@ -109,6 +111,7 @@ def schemas_of(held: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def meet_objects(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """What holds of an object if both do."""
     names = dict.fromkeys((*a.get("properties", {}), *b.get("properties", {})))
     found: dict[str, Any] = {
         "properties": {n: [*schemas_of(a, n), *schemas_of(b, n)] for n in names}
@@ -121,6 +124,7 @@ def meet_objects(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
 
 
 def kind_of(value: Any) -> str:
+    """Which of the six kinds a value is."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     if isinstance(value, int | float):

@@ -7,7 +7,6 @@ from lib.downloads import smollm2_path
 from lib.generation import GenerationConfig, generate
 from lib.generation.drafts import LookupDraft
 from lib.generation.grammar import Grammar
-from lib.generation.json_schema import schema_regex
 from lib.generation.speculative import speculate
 from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
@@ -135,8 +134,7 @@ def mask_row(tokenizer: BPETokenizer) -> Row:
         "properties": {"name": {"type": "string", "maxLength": 60}, "age": {"type": "integer"}},
         "required": ["name", "age"],
     }
-    pattern = schema_regex(person)
-    grammar = Grammar.regex(pattern, tokenizer)
+    grammar = Grammar.json_schema(person, tokenizer)
     ids = tokenizer.encode('{"name": "Ada Lovelace, the first to write a program", "age": 36}')[:20]
     special = tokenizer.special_tokens.values()
 
@@ -149,7 +147,7 @@ def mask_row(tokenizer: BPETokenizer) -> Row:
             return tokenizer.encode(text.decode())
 
     peer = llguidance.LLTokenizer(llguidance.TokenizerWrapper(Wrapped()))
-    rule = llguidance.LLMatcher.grammar_from_regex(pattern)
+    rule = llguidance.LLMatcher.grammar_from_json_schema(person)
 
     def ours() -> None:
         grammar.forget()
