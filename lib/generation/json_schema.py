@@ -221,7 +221,10 @@ class _Compiler:
     def value(self, schemas: Sequence[Any], start: int, depth: int, level: int) -> int:
         """Any value that all schemas allow; the state after it."""
         end, seen = self.nfa.state(), set()
+        anything = all(schema is True or schema == {} for schema in schemas)
         for kind, held in self.alternatives(schemas, level):
+            if kind in ("array", "object") and depth == 0 and anything:
+                continue
             own = self.nfa.state()
             if kind == "const":
                 if (key := key_of(held["value"])) in seen:
@@ -257,8 +260,6 @@ class _Compiler:
         member = self.nfa.state()  # where a comma leads back to; an empty array ends before it
         self.nfa.free[here].append(member)
         here = member
-        if "items" not in held and depth == 0:
-            return end if low == 0 else None
         place = 0
         while high is None or place < high:
             after = self.value(held.get("items", []), here, max(depth - 1, 0), level + 1)
@@ -275,7 +276,7 @@ class _Compiler:
         """`none`: no member so far, at this property; `some`: there is one, before a comma."""
         nfa, properties = self.nfa, held.get("properties", {})
         others = held.get("additional")
-        if others is None and not held.get("named") and depth > 0:
+        if others is None and not held.get("named"):
             others = []
         none, some, end = text(nfa, "{", start), nfa.state(), nfa.state()
         for name in (*properties, *([] if others is None else [None])):
