@@ -18,6 +18,7 @@ from lib.generation.prefill import check_entry, new_cache
 from lib.model import KVCache, LanguageModel
 from lib.model.inputs import PaddingMask
 from lib.tokenization import BPETokenizer
+from lib.tokenization.chat import encode_chat
 
 
 @dataclass(frozen=True)
@@ -226,12 +227,12 @@ def stream_text(
     config = GenerationConfig() if config is None else config
     if config.num_beams > 1:
         raise ValueError("beam search knows its text only at the end: use generate, not a stream")
-    if config.eos_token_id is None and (stop_ids := getattr(tokenizer, "stop_ids", ())):
-        config = replace(config, eos_token_id=stop_ids)
+    if config.eos_token_id is None and tokenizer.stop_ids:
+        config = replace(config, eos_token_id=tokenizer.stop_ids)
     if isinstance(prompt, str):
         encoded = tokenizer.encode(prompt, allowed_special="all")
     else:
-        encoded = tokenizer.encode_chat(prompt)
+        encoded = encode_chat(tokenizer, prompt)
     ids = torch.tensor([encoded], dtype=torch.long)
     if config.penalty_alpha:
         steps = contrastive_steps(model, ids, config)

@@ -62,8 +62,6 @@ class _Compiler:
     def __init__(self, root: Any):
         self.root, self.nfa = root, Nfa()
 
-    # From schemas to alternatives ----------------------------------------------------------------
-
     def alternatives(self, schemas: Sequence[Any], level: int) -> list[Alternative]:
         """The kinds that all of `schemas` leave, with what holds of each."""
         found: list[Alternative] = [(kind, {}) for kind in KINDS]
@@ -215,8 +213,6 @@ class _Compiler:
 
     def _fits(self, value: Any, schemas: Sequence[Any], level: int) -> bool:
         return any(self._holds(value, a, level + 1) for a in self.alternatives(schemas, level + 1))
-
-    # From alternatives to nodes ------------------------------------------------------------------
 
     def value(self, schemas: Sequence[Any], start: int, depth: int, level: int) -> int:
         """Any value that all schemas allow; the state after it."""
