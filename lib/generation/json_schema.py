@@ -250,6 +250,7 @@ class _Compiler:
 
     def _array(self, held: dict, start: int, depth: int, level: int) -> int | None:
         low, high = held.get("min", 0), held.get("max")
+        json_text.limited("items", low, high)
         here, end = text(self.nfa, "[", start), self.nfa.state()
         if low == 0:
             text(self.nfa, "]", here, end)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lib.generation.automaton import subsets
-from lib.generation.regex_parsing import complement, parse
+from lib.generation.regex_parsing import MOST_REPETITIONS, complement, parse
 from lib.generation.regular import (
     LAST,
     MOST_STATES,
@@ -130,6 +130,7 @@ def add_string(
     nfa: Nfa, start: int, automata: Sequence[Moves] = (), low: int = 0, high: int | None = None
 ) -> int:
     """A string that all automata take, of low .. high characters; the state after it."""
+    limited("characters", low, high)
     end, opening = nfa.state(), (*[0] * len(automata), 0)
     number, waiting = {opening: nfa.state()}, [opening]
     text(nfa, '"', start, number[opening])
@@ -159,6 +160,12 @@ def add_string(
             for spelling in spellings(a, b):
                 nfa.path(spelling, number[place], number[there])
     return end
+
+
+def limited(what: str, low: int, high: int | None) -> None:
+    """Raise ValueError for a limit that needs too large an automaton."""
+    if max(low, high or 0) > MOST_REPETITIONS:
+        raise ValueError(f"limits above {MOST_REPETITIONS} {what} are too large for an automaton")
 
 
 def text(nfa: Nfa, characters: str, start: int, end: int | None = None) -> int:
