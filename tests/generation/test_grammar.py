@@ -1,5 +1,6 @@
 """Grammars: automata against `re`, masks against every token, JSON against the json module."""
 
+import functools
 import json
 import math
 import re
@@ -152,6 +153,11 @@ def test_masks_are_right_for_every_token(smollm2):
             assert mask[i] == (prefix.fullmatch(text + piece) is not None), (text, piece)
 
 
+@functools.cache
+def person():
+    return compile_regex(schema_regex(PERSON))
+
+
 def values(schema):
     """Random values that fit PERSON."""
     name = st.text(min_size=1, max_size=12)
@@ -166,7 +172,7 @@ def values(schema):
 
 @given(values(PERSON), st.booleans())
 def test_what_fits_the_schema_is_accepted(value, ascii_only):
-    dfa = compile_regex(schema_regex(PERSON))
+    dfa = person()
     ordered = {key: value[key] for key in PERSON["properties"] if key in value}
     try:
         text = json.dumps(ordered, ensure_ascii=ascii_only)
