@@ -72,7 +72,7 @@ def conversation_example(
     names = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token}
 
     def rendered(n: int, prompt: bool) -> str:
-        chosen = template or tokenizer.chat_template
+        chosen = tokenizer.chat_template if template is None else template
         return render_chat(chosen, messages[:n], add_generation_prompt=prompt, **names)
 
     whole, cuts = rendered(len(messages), False), []

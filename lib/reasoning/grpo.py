@@ -17,7 +17,7 @@ from lib.model import LanguageModel
 from lib.reasoning.rewards import Reward
 from lib.reasoning.rollouts import Rollouts, response_log_p, sample
 from lib.reasoning.task import decode, encode
-from lib.settings import require, require_all
+from lib.settings import require, require_all, shortened
 from lib.training.optimizer import DivergedError, check_clipping, clipped_step
 
 NO_SIGNAL = 0.01  # an advantage below this is rounding
@@ -160,6 +160,9 @@ def grpo(
     is needed with a `kl_weight`. Raises ValueError without it, for a reward that is no finite
     number, and (as DivergedError) at the first loss that is not finite.
     """
+    for value, kind in ((model, LanguageModel), (config, GRPOConfig)):
+        if not isinstance(value, kind):
+            raise TypeError(f"grpo needs a {kind.__name__}, got {shortened(value)}")
     if config.kl_weight and reference is None:
         raise ValueError("kl_weight needs a reference model to stay near: pass reference=")
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, fused=True)
@@ -225,7 +228,7 @@ def update(
 def _rewarded(reward: Reward, problem: Any, words: list[str]) -> float:
     value = reward(problem, words)
     require(f"the reward of {' '.join(words)!r}", value, "(-inf, inf)")
-    return value
+    return float(value)
 
 
 def _check_rows(drawn: Tensor, log_p: Tensor, old: Tensor, advantages: Tensor, reference: Any):

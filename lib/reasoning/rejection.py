@@ -79,7 +79,7 @@ def mix(examples: Sequence[Example], share: float | int, seed: int = 0) -> list[
 
     They stand for the non-reasoning data of the paper: what the model should not forget.
     """
-    require("share", share, "[0, inf)")
+    require("share", share, "[0, 1000]")
     dice = random.Random(f"facts {seed}")
     facts = [Example(encode(fact_list(dice))) for _ in range(round(share * len(examples)))]
     return [*examples, *facts]

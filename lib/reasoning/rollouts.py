@@ -110,7 +110,7 @@ def _draw(
         log_p = logits.log_softmax(dim=-1)
         token = log_p.argmax(dim=-1)
     else:
-        log_p = (logits / temperature).log_softmax(dim=-1)
+        log_p = (logits / float(temperature)).log_softmax(dim=-1)
         token = torch.multinomial(log_p.exp(), 1, generator=generator)[:, 0]
     return token, log_p.gather(1, token[:, None])[:, 0]
 
@@ -143,7 +143,7 @@ def response_log_p(
     drawn = as_mask(rollouts.drawn, *rollouts.ids.shape, name="drawn")
     if drawn[:, 0].any():
         raise ValueError("drawn is True at the first position, which nothing comes before")
-    logits = model(rollouts.ids[:, :-1]) / temperature
+    logits = model(rollouts.ids[:, :-1]) / float(temperature)
     log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
     log_p = nn.functional.pad(log_p, (1, 0))
     return torch.where(drawn, log_p, 0.0)

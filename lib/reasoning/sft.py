@@ -116,7 +116,10 @@ def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"
         )
     check_ids(model.config, packed.ids)
     for name in ("positions", "segments", "learned"):
-        if (shape := getattr(packed, name).shape) != packed.ids.shape:
+        part = getattr(packed, name)
+        if not isinstance(part, Tensor):
+            raise ValueError(f"{name} must be a tensor, got {shortened(part)}")
+        if (shape := part.shape) != packed.ids.shape:
             raise ValueError(f"{name} has shape {tuple(shape)}, ids {tuple(packed.ids.shape)}")
     if packed.learned.dtype != torch.bool:
         raise ValueError(f"learned must hold True and False, got {packed.learned.dtype}")

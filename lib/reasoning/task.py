@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lib.settings import require, shortened
+
 DIGITS = tuple("0123456789")
 OPERATIONS = (*(f"+{n}" for n in range(1, 10)), "*3", "*7", "*9")
 # The words for "is", "then" and "answer" in three languages. The third is mathematicians' own.
@@ -37,14 +39,18 @@ def encode(words: Words | str) -> list[int]:
     Raises ValueError for a word outside the vocabulary.
     """
     words = words.split() if isinstance(words, str) else words
-    unknown = [word for word in words if word not in _ID]
+    if not isinstance(words, Sequence):
+        raise ValueError(f"words must be a text or a list of words, got {shortened(words)}")
+    unknown = [word for word in words if not isinstance(word, str) or word not in _ID]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a word of this task; see lib.reasoning.VOCABULARY")
     return [_ID[word] for word in words]
 
 
 def decode(ids: Sequence[int]) -> list[str]:
-    """Words of ids."""
+    """Words of ids. Raises ValueError for an id that is no word of this task."""
+    for i in ids:
+        require("an id of this task", i, f"[0, {len(VOCABULARY) - 1}]", whole=True)
     return [VOCABULARY[i] for i in ids]
 
 
@@ -65,8 +71,10 @@ class Problem:
     operations: tuple[str, ...]
 
     def __post_init__(self):
-        if self.start not in range(10):
-            raise ValueError(f"a problem starts with a digit, 0 to 9, got {self.start!r}")
+        if type(self.start) is not int or self.start not in range(10):
+            raise ValueError(f"a problem starts with a digit, 0 to 9, got {shortened(self.start)}")
+        if not isinstance(self.operations, Sequence):
+            raise ValueError(f"operations must be a tuple, got {shortened(self.operations)}")
         wrong = [operation for operation in self.operations if operation not in OPERATIONS]
         if wrong or not self.operations:
             got = repr(wrong[0]) if wrong else "none"
@@ -110,6 +118,7 @@ def draw_problems(
     n: int, seed: int, *, held_out: bool = False, least: int = 3, most: int = 8
 ) -> list[Problem]:
     """`n` problems for training, or for testing if `held_out`: the two never share one."""
+    require("n", n, "[0, 1e9]", whole=True)
     dice = random.Random(f"problems {seed} {held_out}")
     problems = []
     while len(problems) < n:

@@ -39,13 +39,11 @@ def render_chat(
         template = {entry.get("name"): entry.get("template") for entry in template}
     if isinstance(template, dict):  # several, by name
         template = template.get("default")
+    if not isinstance(template, str | None):
+        raise TypeError(f"a chat template must be str, got {type(template).__name__}")
     if not template:
         raise ValueError("this tokenizer has no chat template; encode plain text instead")
-    if not isinstance(template, str):
-        raise TypeError(f"a chat template must be str, got {type(template).__name__}")
-    if isinstance(messages, str | Mapping) or not isinstance(messages, Iterable):
-        raise TypeError(f"messages must be a list of dicts, got {type(messages).__name__}")
-    messages = list(messages)
+    messages = _listed(messages)
     for message in messages:
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise ValueError(f"a message needs 'role' and 'content', got {message!r:.200}")
@@ -85,7 +83,7 @@ def protect(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[Message],
     """The messages with a private character for each special token in their texts, and what each
     character stands for.
     """
-    texts = list(_texts(messages))
+    texts = list(_texts(messages := _listed(messages)))
     found = [t for t in tokenizer.special_tokens if t and any(t in text for text in texts)]
     taken = set("".join(texts))
     free = (c for c in map(chr, range(0xF0000, 0xFFFFE)) if c not in taken)
@@ -116,6 +114,12 @@ def encode_protected(tokenizer: Any, text: str, marks: Mapping[str, str]) -> lis
         elif piece:
             ids += tokenizer.encode("".join(marks.get(char, char) for char in piece))
     return ids
+
+
+def _listed(messages: Any) -> list[Any]:
+    if isinstance(messages, str | Mapping) or not isinstance(messages, Iterable):
+        raise TypeError(f"messages must be a list of dicts, got {type(messages).__name__}")
+    return list(messages)
 
 
 def _texts(value: Any) -> Iterator[str]:

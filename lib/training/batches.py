@@ -121,6 +121,8 @@ def check_tokens(tokens: Tokens, context_length: int | None = None, name: str = 
             f"{name} tokens must be an array or a tensor, got {shortened(tokens)}: encode a text "
             "with byte_tokens(text) or a tokenizer"
         )
+    if isinstance(tokens, Tensor) and (tokens.layout != torch.strided or tokens.is_meta):
+        raise ValueError(f"{name} tokens must be a plain tensor, got {shortened(tokens)}")
     dtype = tokens.dtype
     whole = dtype.kind in "iu" if isinstance(tokens, np.ndarray) else dtype in WHOLE
     if tokens.ndim != 1 or not whole:
