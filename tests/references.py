@@ -1,10 +1,28 @@
-"""Small random models of transformers, saved as a reader's folder would be."""
+"""Small random models of transformers, saved as a reader's folder or GGUF file would be."""
 
 from pathlib import Path
 
+import gguf
 import torch
 import transformers
 
+HARD_STRINGS = [
+    "",
+    " ",
+    "   three   spaces   ",
+    "\n\n\t\r\n mixed white space \u00a0\u2003",
+    "in 1999 there were 12,345.678 of them",
+    "x²+y³ ½ Ⅷ ٣٤ १२३",
+    "don't can't WE'LL",
+    "naïve café Ångström",
+    "हिन्दी में लिखा हुआ पाठ",
+    "中文和 English 混在一起",
+    "👩‍👩‍👧‍👦 emoji 🇫🇷 family",
+    "a\u0301 combining",
+    "<|im_start|> as text <|endoftext|>",
+    "def f(x):\n    return x  # comment\n",
+    "\x00\x01\x7f control",
+]
 SMALL = dict(
     vocab_size=97,
     hidden_size=48,
@@ -139,3 +157,63 @@ def save_small_model(kind: str, folder: Path, **save_options) -> transformers.Pr
     model = small_model(kind)
     model.save_pretrained(folder, **save_options)
     return model
+
+
+def write_small_tokenizer(writer, model="gpt2"):
+    writer.add_tokenizer_model(model)
+    writer.add_tokenizer_pre("smollm")
+    tokens = ["<|end|>", *(chr(256 + i) for i in range(32)), *"abcdefghijklmnopqrstuvwxyz"]
+    tokens += [f"{a}{b}" for a in "abcd" for b in "abcdefghij"][: 97 - len(tokens)]
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * 96)
+    writer.add_token_merges([" ".join(token) for token in tokens if len(token) == 2])
+
+
+def write_small_gguf(path, reference, **changes):
+    """A random model as a GGUF file: Llama's query and key rows interleaved, as llama.cpp has it,
+    and Gemma's gains with the one that its norms add.
+    """
+    config, kind = reference.config, changes.get("architecture", "llama")
+    writer = gguf.GGUFWriter(path, kind)
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    if kind == "llama":
+        writer.add_rope_dimension_count(head_dim)
+    else:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if kind == "gemma3":
+        writer.add_sliding_window(config.sliding_window)
+    if "rope_freqs" in changes:
+        writer.add_tensor("rope_freqs.weight", changes["rope_freqs"])
+    if "rms_eps" not in changes:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters
+    writer.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
+    changes.get("write_tokenizer", write_small_tokenizer)(writer)
+    architecture = gguf.MODEL_ARCH[kind.upper() if kind != "mamba" else "LLAMA"]
+    table = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+    for name, tensor in reference.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        array = tensor.numpy()
+        if kind == "gemma3" and "norm" in name:
+            array = array + 1
+        if kind == "llama" and ("q_proj" in name or "k_proj" in name):
+            half = array.reshape(-1, 2, head_dim // 2, array.shape[1])
+            array = half.swapaxes(1, 2).reshape(array.shape)
+        for wrong, replacement in changes.get("tensors", {}).items():
+            if wrong in name:
+                array = replacement
+        if array is not None:
+            writer.add_tensor(table.get_name(name, try_suffixes=(".weight", ".bias")), array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

@@ -14,7 +14,8 @@ from lib.tokenization import BPETokenizer
 __all__ = ["load_folder", "load_gguf", "load_pretrained"]
 
 HUB_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json"]
-HUB_FILES += ["tokenizer_config.json", "chat_template.jinja"]
+HUB_FILES += ["tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"]
+HUB_FILES += ["generation_config.json", "chat_template.jinja", "additional_chat_templates/*.jinja"]
 
 
 def load_pretrained(

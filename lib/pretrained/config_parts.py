@@ -59,13 +59,13 @@ def qwen_windows(left: dict) -> tuple[int | None, ...] | None:
 
 
 def rope(left: dict) -> tuple[float, Scaling | None]:
-    """The base and scaling, from the new (`rope_parameters`) or the old spelling."""
+    """The base and scaling, from the new (`rope_parameters`) or the old spelling, which wins."""
     found = {"rope_theta": left.pop("rope_theta", 10_000.0)}
-    found |= take(left, "rope_scaling", dict, {})
-    found |= take(left, "rope_parameters", dict, {})
-    base, old = found.pop("rope_theta"), found.pop("type", "default")
+    old, new = take(left, "rope_scaling", dict), take(left, "rope_parameters", dict)
+    found |= old or new or {}
+    base, kind = found.pop("rope_theta"), found.pop("type", "default")
     require("rope_theta", base, RANGES["rope_base"])
-    kind = found.pop("rope_type", old)
+    kind = found.pop("rope_type", kind)
     if kind == "llama3":
         scaling = RopeScaling(
             factor=found.pop("factor"),

@@ -10,10 +10,10 @@ from lib.model import LanguageModel, ModelConfig
 from lib.model.positions import interleaved_to_half_split
 from lib.model.rope_scaling import FactorScaling, LinearScaling
 from lib.pretrained.gguf_reader import GGUFTensor, read_gguf
+from lib.pretrained.gguf_tokenizer import Metadata, read_tokenizer
 from lib.pretrained.weights import build_model, check_dtype, fitting_tokenizer
 from lib.settings import require, shortened
 from lib.tokenization import BPETokenizer
-from lib.tokenization.pretokenization import GGUF_PATTERNS
 
 # GGUF's names of modules, and ours. {} is the number of the layer.
 NAMES = {
@@ -34,8 +34,6 @@ NAMES = {
     "blk.{}.ffn_down": "blocks.{}.feedforward.down",
     "blk.{}.post_ffw_norm": "blocks.{}.feedforward_output_norm",
 }
-PRETOKENIZERS = GGUF_PATTERNS  # tokenizer.ggml.pre → our name of the split pattern
-CONTROL = 3  # the token type of special tokens
 ROPE_FACTORS = "rope_freqs.weight"
 
 
@@ -50,33 +48,15 @@ def load_gguf(
     path = Path(path)
     check_dtype(dtype)
     fields, tensors = read_gguf(path)
-    metadata = _Metadata(path.name, fields)
+    metadata = Metadata(path.name, fields)
     config = _read_config(metadata, {tensor.name: tensor for tensor in tensors})
     found = None
     if tokenizer:
-        found = fitting_tokenizer(lambda: _read_tokenizer(metadata), config, path.name)
+        found = fitting_tokenizer(lambda: read_tokenizer(metadata), config, path.name)
     return _build(config, tensors, dtype, path.name, metadata["general.architecture"]), found
 
 
-class _Metadata(dict):
-    """The key/value part of the file; a missing key is an error that names it."""
-
-    def __init__(self, filename: str, fields: dict[str, Any]):
-        super().__init__(fields)
-        self.filename = filename
-
-    def __missing__(self, key: str):
-        raise ValueError(f"{self.filename} lacks the field {key!r}")
-
-    def texts(self, key: str) -> list[str]:
-        """A list of texts, such as the tokens."""
-        value = self[key]
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-            raise ValueError(f"{key} must be a list of texts, got {shortened(value)}")
-        return value
-
-
-def _read_config(metadata: _Metadata, tensors: dict[str, GGUFTensor]) -> ModelConfig:
+def _read_config(metadata: Metadata, tensors: dict[str, GGUFTensor]) -> ModelConfig:
     architecture = metadata["general.architecture"]
     if architecture not in ARCHITECTURES:
         raise ValueError(
@@ -180,32 +160,3 @@ def _our_name(name: str) -> str | None:
     pattern = module.replace(f"blk.{layer}.", "blk.{}.", 1)
     known = pattern in NAMES and (not layer or layer.isdigit())
     return f"{NAMES[pattern].format(layer)}.{suffix}" if known else None
-
-
-def _read_tokenizer(metadata: _Metadata) -> BPETokenizer:
-    model, pre = metadata["tokenizer.ggml.model"], metadata.get("tokenizer.ggml.pre", "default")
-    if model != "gpt2" or pre not in PRETOKENIZERS:
-        raise ValueError(
-            f"{metadata.filename} has a tokenizer {model!r} with split {pre!r}; supported is "
-            f"'gpt2' with {', '.join(map(repr, PRETOKENIZERS))}"
-        )
-    tokens, types = metadata.texts("tokenizer.ggml.tokens"), metadata["tokenizer.ggml.token_type"]
-    if not isinstance(types, list) or len(types) != len(tokens):
-        raise ValueError(f"tokenizer.ggml.token_type must have one entry for each of {len(tokens)}")
-    special = {tokens[i]: i for i, kind in enumerate(types) if kind == CONTROL}
-    keys = [f"tokenizer.ggml.{name}_token_id" for name in ("bos", "eos", "eot")]
-    bos, eos, turn = map(metadata.get, keys)
-    for key, i in zip(keys, (bos, eos, turn), strict=True):
-        if i is not None and not 0 <= i < len(tokens):
-            raise ValueError(f"{key} must be one of the {len(tokens)} ids, got {i}")
-    return BPETokenizer.from_gpt2_strings(
-        tokens,
-        metadata.texts("tokenizer.ggml.merges"),
-        PRETOKENIZERS[pre],
-        special_tokens=special,
-        bos_token=None if bos is None else tokens[bos],
-        eos_token=None if eos is None else tokens[eos],
-        adds_bos=bool(metadata.get("tokenizer.ggml.add_bos_token")),
-        other_stop_ids=() if turn in (None, eos) else (turn,),
-        chat_template=metadata.get("tokenizer.chat_template"),
-    )

@@ -91,10 +91,11 @@ def fitting_tokenizer(
         tokenizer = read()
     except Exception as error:
         raise ValueError(f"{source}: its tokenizer cannot be read: {error}; {alone}") from error
-    if tokenizer.vocab_size > config.vocab_size:
+    largest = max(tokenizer.token_to_id.values(), default=-1)  # some ids may be unused
+    if largest >= config.vocab_size:
         raise ValueError(
-            f"{source}: its tokenizer has {tokenizer.vocab_size} ids, but the model has embeddings "
-            f"for {config.vocab_size}: they do not belong together; {alone}"
+            f"{source}: its tokenizer has ids up to {largest}, but the model has embeddings for "
+            f"{config.vocab_size} alone: they do not belong together; {alone}"
         )
     return tokenizer
 

@@ -10,14 +10,25 @@ from typing import Any
 
 from lib.tokenization import sentencepiece_model
 from lib.tokenization.pretokenization import SPACE
-from lib.tokenization.sentencepiece_model import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
+from lib.tokenization.sentencepiece_model import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    SentencePieceModel,
+)
 
 LONGEST = 512  # characters of a piece; every way to cut it is tried
 
 
 def read(path: str | os.PathLike) -> dict[str, Any]:
     """The settings of a BPETokenizer; ValueError for a damaged file or another type of model."""
-    model = sentencepiece_model.read(path, kind="bpe")
+    return settings(sentencepiece_model.read(path, kind="bpe"), path)
+
+
+def settings(model: SentencePieceModel, path: str | os.PathLike) -> dict[str, Any]:
+    """The same of a model in memory; `path` is where it comes from, for the errors."""
     kinds = {}
     for i, (piece, kind) in enumerate(zip(model.pieces, model.types, strict=True)):
         if kinds.setdefault(piece, (kind, i)) != (kind, i):
