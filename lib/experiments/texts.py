@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from lib.corpora import arithmetic, code, english
+from lib.settings import require
 from lib.training.batches import split
 from lib.training.tokens import byte_tokens
 
@@ -31,8 +32,13 @@ def mixture(n_bytes: int = 320_000) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_turn(texts: tuple[np.ndarray, ...], block: int = BLOCK) -> np.ndarray:
-    """A block of the first text, one of the second, and so on, while all have whole blocks left."""
-    n_blocks = min(len(text) for text in texts) // block
+    """A block of the first text, one of the second, and so on, while all have whole blocks left.
+
+    Raises ValueError if a text is shorter than a block.
+    """
+    shortest = min(map(len, texts))
+    require("block", block, f"[1, {shortest}]", whole=True)
+    n_blocks = shortest // block
     blocks = [text[: n_blocks * block].reshape(n_blocks, block) for text in texts]
     return np.stack(blocks, axis=1).reshape(-1)
 

@@ -19,6 +19,8 @@ from lib.generation.prefill import new_cache
 from lib.model import LanguageModel
 from lib.settings import require, shortened
 
+Guesses = tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]  # tokens, and what each was drawn from
+
 
 def distribution(
     logits: Float[Tensor, "B V"], config: GenerationConfig, history: History
@@ -39,14 +41,9 @@ class Draft(Protocol):
         """A new text begins, of at most `capacity` tokens."""
 
     def propose(
-        self,
-        ids: Int[Tensor, "1 T"],
-        n: int,
-        prompt_length: int,
-        config: GenerationConfig,
-        generator: torch.Generator | None,
-    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
-        """At most n tokens to follow `ids`, and the distributions they were drawn from."""
+        self, history: History, n: int, config: GenerationConfig, generator: torch.Generator | None
+    ) -> Guesses:
+        """At most n tokens to follow one text, and the distributions they were drawn from."""
 
 
 class ModelDraft:
@@ -62,21 +59,16 @@ class ModelDraft:
         self.cache = new_cache(self.model, 1, capacity, whole=True)
 
     def propose(
-        self,
-        ids: Int[Tensor, "1 T"],
-        n: int,
-        prompt_length: int,
-        config: GenerationConfig,
-        generator: torch.Generator | None,
-    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
+        self, history: History, n: int, config: GenerationConfig, generator: torch.Generator | None
+    ) -> Guesses:
         """Draw n tokens one after another."""
-        start = ids.shape[1]
+        ids, start = history.ids, history.ids.shape[1]
         self.cache.truncate(min(self.cache.length, start - 1))  # what was rejected is forgotten
         rows = []
         for _ in range(n):
             hidden = self.model.hidden(ids[:, self.cache.length :], cache=self.cache)
-            history = History(ids, prompt_length, generator=generator)
-            rows.append(distribution(self.model.unembed(hidden[:, -1]), config, history))
+            so_far = History(ids, history.prompt_length, generator=generator)
+            rows.append(distribution(self.model.unembed(hidden[:, -1]), config, so_far))
             token = torch.multinomial(rows[-1], 1, generator=generator)
             ids = torch.cat([ids, token], dim=1)
         n_vocab = self.model.config.vocab_size
@@ -100,16 +92,11 @@ class LookupDraft:
         """Nothing to prepare."""
 
     def propose(
-        self,
-        ids: Int[Tensor, "1 T"],
-        n: int,
-        prompt_length: int,
-        config: GenerationConfig,
-        generator: torch.Generator | None,
-    ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]:
+        self, history: History, n: int, config: GenerationConfig, generator: torch.Generator | None
+    ) -> Guesses:
         """Copy up to n tokens; the distribution of a copied token is 1 at that token."""
-        tokens = lookup(ids[0].tolist(), n, self.max_ngram)
-        guesses = torch.tensor(tokens, dtype=torch.long, device=ids.device)
+        tokens = lookup(history.ids[0].tolist(), n, self.max_ngram)
+        guesses = torch.tensor(tokens, dtype=torch.long, device=history.ids.device)
         return guesses, F.one_hot(guesses, self.vocab_size).float()
 
 

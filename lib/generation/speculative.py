@@ -135,7 +135,8 @@ def speculative_rounds(
         model.hidden(ids[:, :-1], cache=cache)
     draft.begin(prompt, capacity)
     while (left := capacity - ids.shape[1]) > 0:
-        guesses, q = draft.propose(ids, min(n_draft, left - 1), prompt, config, generator)
+        history, most = History(ids, prompt), min(n_draft, left - 1)
+        guesses, q = draft.propose(history, most, config, generator)
         text = torch.cat([ids, guesses[None]], dim=1)
         logits = model.unembed(model.hidden(text[:, cache.length :], cache=cache)[0])
         p: list[Tensor] = []

@@ -27,16 +27,21 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class LinearScaling:
-    """Position interpolation: every frequency is divided by `factor`, so position is.
-
-    Source: Chen et al. (2023), Extending Context Window via Positional Interpolation, equation 4.
-    """
+class _Scaling:
+    """What all four have: the factor, and ranges that are checked."""
 
     factor: float = 4.0
 
     def __post_init__(self):
         require_all(self, RANGES)
+
+
+@dataclass(frozen=True)
+class LinearScaling(_Scaling):
+    """Position interpolation: every frequency is divided by `factor`, so position is.
+
+    Source: Chen et al. (2023), Extending Context Window via Positional Interpolation, equation 4.
+    """
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float
@@ -46,17 +51,12 @@ class LinearScaling:
 
 
 @dataclass(frozen=True)
-class NTKScaling:
+class NTKScaling(_Scaling):
     """A larger base: the slowest pair is slowed by `factor`, the fastest not at all.
 
     base' = base * factor^(d / (d - 2)), so that the last pair's frequency is divided by exactly
     `factor`. Source: Peng et al. (2023), YaRN, definition 1 ("NTK-aware" interpolation).
     """
-
-    factor: float = 4.0
-
-    def __post_init__(self):
-        require_all(self, RANGES)
 
     def scale(
         self, frequencies: Float[Tensor, "half_D"], base: float
@@ -70,7 +70,7 @@ class NTKScaling:
 
 
 @dataclass(frozen=True)
-class RopeScaling:
+class RopeScaling(_Scaling):
     """Llama 3.1: keep fast pairs, slow the slow ones by `factor`, blend in between.
 
     A pair is fast if its wavelength is below original_context_length / high_freq_factor, slow if it
@@ -84,7 +84,7 @@ class RopeScaling:
     original_context_length: int = 8192
 
     def __post_init__(self):
-        require_all(self, RANGES)
+        super().__post_init__()
         if not self.high_freq_factor > self.low_freq_factor:
             raise ValueError(
                 f"high_freq_factor must be above low_freq_factor, got {self.high_freq_factor} and "
@@ -103,7 +103,7 @@ class RopeScaling:
 
 
 @dataclass(frozen=True)
-class YarnScaling:
+class YarnScaling(_Scaling):
     """YaRN: like Llama 3.1's, blended over the index of the pair, and with warmer attention.
 
     Pairs that turn more than `beta_fast` times within the original context are kept, those that
@@ -112,7 +112,6 @@ class YarnScaling:
     Source: Peng et al. (2023), YaRN, equations 17 to 22.
     """
 
-    factor: float = 4.0
     original_context_length: int = 4096
     beta_fast: float = 32.0
     beta_slow: float = 1.0
@@ -120,7 +119,7 @@ class YarnScaling:
     truncate: bool = True  # round the ends of the blend to whole pairs, as most checkpoints do
 
     def __post_init__(self):
-        require_all(self, RANGES)
+        super().__post_init__()
         if not self.beta_fast > self.beta_slow:
             raise ValueError(
                 f"beta_fast must be above beta_slow, got {self.beta_fast} and {self.beta_slow}"

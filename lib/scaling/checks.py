@@ -8,6 +8,7 @@ from jaxtyping import Float
 Number = float | int | np.number
 Numbers = Sequence[Number] | np.ndarray
 Quantity = Number | np.ndarray  # one number, or many at once
+Point = tuple[Number, Number]
 
 
 def positive_points(least: int, **columns: Numbers) -> list[Float[np.ndarray, " n"]]:
@@ -28,3 +29,13 @@ def positive_points(least: int, **columns: Numbers) -> list[Float[np.ndarray, " 
     if length < least:
         raise ValueError(f"this law needs at least {least} points, got {length}")
     return list(arrays.values())
+
+
+def logarithms(first: Point, second: Point, floor: Number) -> np.ndarray:
+    """ln x and ln(y - floor) of two points, as two rows; ValueError where there is none."""
+    (x_1, y_1), (x_2, y_2) = first, second
+    if not (x_1 > 0 and x_2 > 0 and x_1 != x_2):
+        raise ValueError(f"two different x above 0 are needed, got {x_1} and {x_2}")
+    if not (y_1 > floor and y_2 > floor):
+        raise ValueError(f"both y must be above the floor {floor}, got {y_1} and {y_2}")
+    return np.log([[x_1, x_2], [y_1 - floor, y_2 - floor]])

@@ -28,7 +28,6 @@ from lib.scaling.chinchilla import (
     refit,
 )
 from lib.scaling.comparison import extrapolate
-from lib.scaling.emergence import exact_match
 from lib.scaling.kaplan import KaplanLaw, fit_kaplan
 from lib.scaling.power_laws import (
     Exponential,
@@ -38,6 +37,7 @@ from lib.scaling.power_laws import (
     gain_of_doubling,
 )
 from lib.scaling.reconciliation import (
+    exact_match,
     local_exponent,
     optimal_without_embeddings,
     total_parameters,

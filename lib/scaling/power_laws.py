@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from lib.scaling.checks import Number, Numbers, Quantity, positive_points
+from lib.scaling.checks import Number, Numbers, Point, Quantity, logarithms, positive_points
 from lib.scaling.separable import solve
-
-Point = tuple[Number, Number]
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class PowerLaw:
     @classmethod
     def through(cls, first: Point, second: Point, floor: Number = 0.0) -> "PowerLaw":
         """The one power law with this floor that passes through two points (x, y)."""
-        ln_x, ln_y = _logs(first, second, floor)
+        ln_x, ln_y = logarithms(first, second, floor)
         p = -(ln_y[1] - ln_y[0]) / (ln_x[1] - ln_x[0])
         return cls(float(np.exp(ln_y[0] + p * ln_x[0])), float(p), float(floor))
 
@@ -52,22 +50,12 @@ class Exponential:
     @classmethod
     def through(cls, first: Point, second: Point, floor: Number = 0.0) -> "Exponential":
         """The one exponential with this floor that passes through two points (x, y)."""
-        ln_y = _logs(first, second, floor)[1]
+        ln_y = logarithms(first, second, floor)[1]
         k = -(ln_y[1] - ln_y[0]) / (second[0] - first[0])
         return cls(float(np.exp(ln_y[0] + k * first[0])), float(k), float(floor))
 
 
 Law = PowerLaw | Exponential
-
-
-def _logs(first: Point, second: Point, floor: Number) -> np.ndarray:
-    """ln x and ln(y - floor) of two points, as two rows."""
-    (x_1, y_1), (x_2, y_2) = first, second
-    if not (x_1 > 0 and x_2 > 0 and x_1 != x_2):
-        raise ValueError(f"two different x above 0 are needed, got {x_1} and {x_2}")
-    if not (y_1 > floor and y_2 > floor):
-        raise ValueError(f"both y must be above the floor {floor}, got {y_1} and {y_2}")
-    return np.log([[x_1, x_2], [y_1 - floor, y_2 - floor]])
 
 
 def gain_of_doubling(law: Law, x: Quantity) -> Quantity:

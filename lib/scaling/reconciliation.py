@@ -1,6 +1,9 @@
-"""Why Kaplan found N ~ C^0.73 and Chinchilla N ~ C^0.50: what is counted, and at what size.
+"""What a way of measuring makes of a law.
 
+Why Kaplan found N ~ C^0.73 and Chinchilla N ~ C^0.50: what is counted, and at what size.
 Source: Pearce & Song (2024), "Reconciling Kaplan and Chinchilla Scaling Laws".
+Why skills seem to come at once: a metric that asks for all of an answer. Source: Schaeffer, Miranda
+& Koyejo (2023), "Are Emergent Abilities of Large Language Models a Mirage?", section 2.
 """
 
 import numpy as np
@@ -45,3 +48,11 @@ def optimal_without_embeddings(
 def local_exponent(flop: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """d ln N_opt / d ln C along a curve of optimal models: a, if the curve were a power law."""
     return np.gradient(np.log(parameters), np.log(flop))
+
+
+def exact_match(loss: Quantity, length: Quantity) -> Quantity:
+    """The chance that `length` sampled tokens are all right: e^(-loss * length).
+
+    e^-loss is the (geometric) mean probability of a right token; tokens are taken as independent.
+    """
+    return np.exp(-np.asarray(loss, dtype=np.float64) * np.asarray(length, dtype=np.float64))

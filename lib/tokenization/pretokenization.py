@@ -20,6 +20,7 @@ from typing import Any, SupportsIndex
 
 import regex
 
+Texts = str | Iterable[str]  # one text, or several
 _CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d"
 
 PATTERNS: dict[str, str] = {
@@ -165,7 +166,7 @@ def cut_out(text: str, tokens: Collection[str]) -> list[str]:
 
 
 def count_words(
-    text: str | Iterable[str], pattern: str | None, special_tokens: Collection[str] = ()
+    text: Texts, pattern: str | None, special_tokens: Collection[str] = ()
 ) -> Counter[str]:
     """How often each word comes in a text or in several; ValueError if there is none."""
     counts: Counter[str] = Counter()

@@ -17,7 +17,7 @@ import regex
 
 from lib.tokenization import sentencepiece_model
 from lib.tokenization.bpe_merging import WordCache
-from lib.tokenization.pretokenization import check_text, count_words
+from lib.tokenization.pretokenization import Texts, check_text, count_words
 from lib.tokenization.sentencepiece_model import (
     BYTE,
     NORMAL,
@@ -67,7 +67,7 @@ class UnigramTokenizer:
     @classmethod
     def train(
         cls,
-        text: str | Iterable[str],
+        text: Texts,
         vocab_size: int = 4096,
         pattern: str | None = "gpt2",
         longest: int = 16,

@@ -8,12 +8,12 @@ import torch
 
 from lib.display import Drawing, visible
 from lib.generation.beam import BeamStep, beam_steps
-from lib.generation.config import GenerationConfig
+from lib.generation.config import RANGES, GenerationConfig
 from lib.model import LanguageModel
 from lib.tokenization import BPETokenizer
 from lib.widgets.beam_tree_picture import WIDTH, picture
 from lib.widgets.choices import Button, TextInput
-from lib.widgets.controls import Control, FloatSlider, IntSlider
+from lib.widgets.controls import Control, FloatSlider, IntSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 
@@ -110,16 +110,15 @@ def controls() -> list[Control]:
     def moved(by: int) -> Callable[[State], State]:
         return lambda state: replace(state, step=min(max(state.step + by, 1), MOST_STEPS))
 
+    beams = within(RANGES["num_beams"], 2, MOST_BEAMS)
+    power = within(RANGES["length_penalty"], 0, 2)
+    push = within(RANGES["diversity_penalty"], high=3)
     return [
         TextInput("prompt", "text", "Press Enter when done.", 200, examples=PROMPTS),
         Button("forward", "Next step", "Extends every beam by one token.", moved(1)),
         Button("back", "Back", "Takes the last step away again.", moved(-1)),
         IntSlider("step", "steps", "How far the search has come.", 1, MOST_STEPS),
-        IntSlider("num_beams", "beams", "How many beginnings are kept.", 2, MOST_BEAMS),
-        FloatSlider(
-            "length_penalty", "length penalty", "Ranks by ln p / length to this power.", 0, 2
-        ),
-        FloatSlider(
-            "diversity_penalty", "diversity", "Above 0 each beam is pushed off the others.", 0, 3
-        ),
+        IntSlider("num_beams", "beams", "How many beginnings are kept.", *beams),
+        FloatSlider("length_penalty", "length penalty", "Ranks by ln p / length to this.", *power),
+        FloatSlider("diversity_penalty", "diversity", "Above 0 beams push each other off.", *push),
     ]

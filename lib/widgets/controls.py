@@ -15,6 +15,8 @@ from typing import Any
 
 import ipywidgets
 
+from lib.settings import require
+
 S = Any  # a frozen dataclass
 Act = Callable[[Callable[[S], S]], None]  # called with what the reader wants done to the state
 LABEL = {"description_width": "130px"}
@@ -29,6 +31,25 @@ def number_text(value: float | int) -> str:
 def of_state(thing: Any, state: S) -> Any:
     """Return `thing`, or `thing(state)` for what depends on the state."""
     return thing(state) if callable(thing) else thing
+
+
+def within(
+    interval: str,
+    low: float | int | None = None,
+    high: float | int | None = None,
+    step: float | int = 0,
+) -> tuple[float | int, float | int]:
+    """A slider's limits in a setting's own range, e.g. "(0, 1]": its ends, or nearer ones.
+
+    An open end is left by one `step`. Raises ValueError for a limit outside of the range, and for
+    an end of it that is infinite and not replaced.
+    """
+    first, last = (float(part) for part in interval[1:-1].split(","))
+    low = first + step * (interval[0] == "(") if low is None else low
+    high = last - step * (interval[-1] == ")") if high is None else high
+    require("a slider's minimum", low, interval)
+    require("a slider's maximum", high, interval)
+    return (int(low) if low == int(low) else low), (int(high) if high == int(high) else high)
 
 
 def spaced(items: Sequence[Any], most: int) -> list[Any]:

@@ -28,13 +28,12 @@ the values that the picture shows, for readers who do not see it. A new one look
 
 With matplotlib: `FigurePicture(build, draw)`, where `build(figure)` makes the artists once and
 returns them and `draw(artists, state)` sets their data. Compute what is slow before, not in `draw`.
-Test it with `lib.widgets.driving.drive`, which moves every control as the browser would.
 """
 
 import dataclasses
 import html
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets
@@ -93,17 +92,6 @@ class Explorer(ipywidgets.VBox):
     def frame(self, state: S | None = None) -> bytes | str:
         """Return the live picture of a state (default: the present one) without showing it."""
         return self.picture.content(self.state if state is None else state)
-
-    def export(self, states: Iterable[S]) -> list[dict[str, Any]]:
-        """Return what a page without a kernel needs to show these states."""
-        return [
-            {
-                "state": dataclasses.asdict(state),
-                "caption": self.describe(state),
-                "picture": self.frame(state),
-            }
-            for state in states
-        ]
 
     def _act(self, change: Callable[[S], S]) -> None:
         """Change the state as the reader wishes and draw once, whatever follows from it."""

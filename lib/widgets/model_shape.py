@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from lib.display import GRAY, PALE, PALETTE, Drawing, Rectangle, Text
 from lib.model import ModelConfig
-from lib.model.parameters import non_embedding_parameters, parameters_by_part
+from lib.model.config import RANGES
+from lib.scaling.counts import non_embedding_parameters, parameters, parameters_by_part
+from lib.scaling.memory import BYTES, kv_cache_bytes, training_state_bytes
 from lib.widgets.choices import Button, Dropdown, Toggle
-from lib.widgets.controls import IntSlider, LogSlider
+from lib.widgets.controls import IntSlider, LogSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 
@@ -86,9 +88,13 @@ def model_shape_explorer() -> Explorer:
         for name, shape in PRESETS.items()
     ]
     controls += [
-        IntSlider("layers", "layers, L", "Blocks, one after another.", 1, 100),
-        IntSlider("width", "width, C", "Features of a token.", 16, 8192, unit="features"),
-        IntSlider("heads", "query heads, H", "Heads that look for something.", 1, 96),
+        IntSlider("layers", "layers, L", "Blocks, one after another.", *limits("n_layers", 1, 100)),
+        IntSlider(
+            "width", "width, C", "Features of a token.", *limits("d_model", 16, 8192), "features"
+        ),
+        IntSlider(
+            "heads", "query heads, H", "Heads that look for something.", *limits("n_heads", 1, 96)
+        ),
         Dropdown(
             "kv_heads",
             "key heads, K",
@@ -99,14 +105,35 @@ def model_shape_explorer() -> Explorer:
             "head_width", "head width, D", "Features of one head.", [16, 32, 64, 96, 128, 256]
         ),
         LogSlider(
-            "feed_forward", "feed-forward, F", "Its inner width.", 16, 65536, unit="features"
+            "feed_forward",
+            "feed-forward, F",
+            "Its inner width.",
+            *limits("d_ff", 16, 65536),
+            "features",
         ),
-        LogSlider("vocabulary", "vocabulary, V", "Known tokens.", 256, 262_144, unit="tokens"),
-        LogSlider("context", "context, T", "Longest text.", 64, 131_072, unit="tokens"),
+        LogSlider(
+            "vocabulary",
+            "vocabulary, V",
+            "Known tokens.",
+            *limits("vocab_size", 256, 262_144),
+            "tokens",
+        ),
+        LogSlider(
+            "context",
+            "context, T",
+            "Longest text.",
+            *limits("context_length", 64, 131_072),
+            "tokens",
+        ),
         Toggle("gated", "Llama's kind", "Gated, RMSNorm, RoPE, no biases; off: GPT-2's kind."),
         Toggle("tied", "tied embeddings", "The head is the embedding."),
     ]
     return Explorer(PRESETS["GPT-2"], controls, DrawingPicture(_draw, WIDTH), _describe)
+
+
+def limits(name: str, low: int, high: int) -> tuple[int, int]:
+    """A slider's limits, checked against those of the ModelConfig's own field."""
+    return within(RANGES[name], low, high)
 
 
 def divisors(number: int) -> list[int]:
@@ -115,18 +142,13 @@ def divisors(number: int) -> list[int]:
 
 
 def memory(config: ModelConfig) -> dict[str, int]:
-    """Bytes of weights, of training, and of one full context's keys and values.
-
-    Training holds weights, gradients and AdamW's two means, each in float32; activations come on
-    top.
-    """
-    total = sum(parameters_by_part(config).values())
-    cached = 2 * config.n_layers * config.n_kv_heads * config.d_head * config.context_length
+    """Bytes of weights, of training before activations, and of one full context's cache."""
+    count = parameters(config)
     return {
-        "weights, bfloat16": 2 * total,
-        "weights, float32": 4 * total,
-        "training, AdamW, float32": 16 * total,
-        "KV cache, bfloat16": 2 * cached,
+        "weights, bfloat16": BYTES["bfloat16"] * count,
+        "weights, float32": BYTES["float32"] * count,
+        "training, AdamW, float32": sum(training_state_bytes(config).values()),
+        "KV cache, bfloat16": kv_cache_bytes(config, config.context_length),
     }
 
 

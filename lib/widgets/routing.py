@@ -9,9 +9,9 @@ from torch import Tensor
 
 from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, visible
 from lib.model.balancing import bias_step, expert_counts, load, load_balancing_loss, load_entropy
-from lib.model.routing import RouterConfig, Routing, capacity, route, within_capacity
+from lib.model.routing import RANGES, RouterConfig, Routing, capacity, route, within_capacity
 from lib.widgets.choices import Button, Dropdown
-from lib.widgets.controls import FloatSlider, IntSlider
+from lib.widgets.controls import FloatSlider, IntSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 
@@ -102,12 +102,13 @@ def routing_explorer(logits: Tensor | None = None, words: Sequence[str] | None =
         return Drawing(WIDTH, TOP + SHOWN * CELL + 16, [*shapes, *rows, *bars])
 
     again = lambda state: replace(state, first=(state.first + SHOWN) % (len(words) - SHOWN + 1))  # noqa: E731
+    factors = within(RANGES["capacity_factor"], 0.5, 4)
     controls = [
         Dropdown("gate", "gate", "How logits become scores.", ["softmax", "sigmoid"]),
         FloatSlider("temperature", "temperature", "Divides the logits.", 0.2, 4.0, step=0.1),
         IntSlider("k", "k", "Experts that each token uses.", 1, n_experts, unit="experts"),
         IntSlider("steps", "bias", f"Balancing steps of ±{STEP:g}.", 0, 200, unit="steps"),
-        FloatSlider("capacity_factor", "capacity", "Times an equal share.", 0.5, 4.0, step=0.05),
+        FloatSlider("capacity_factor", "capacity", "Times an equal share.", *factors, step=0.05),
         Button("more", "Other tokens", "Shows the next ones.", again),
     ]
     return Explorer(State(), controls, DrawingPicture(draw, WIDTH), describe)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from lib.display import Drawing, visible
-from lib.generation.config import GenerationConfig
+from lib.generation.config import RANGES, WHOLE, GenerationConfig
 from lib.generation.logits import History
 from lib.generation.measures import Step, follow
 from lib.model import LanguageModel
 from lib.tokenization import BPETokenizer
 from lib.widgets.choices import Button, Reorder, TextInput
-from lib.widgets.controls import Act, Control, FloatSlider, IntSlider
+from lib.widgets.controls import Act, Control, FloatSlider, IntSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 from lib.widgets.sampling_picture import WIDTH, picture
@@ -129,21 +129,35 @@ def controls(step_forward: Callable[[State], State]) -> list[Control]:
         Prompt("prompt", "text", "Press Enter when done.", 200, examples=PROMPTS),
         Button("forward", "Next token", "Draws one token and adds it to the text.", step_forward),
         Button("back", "Back", back, shorter),
-        FloatSlider("temperature", "temperature", "Divides the logits.", 0.1, 3.0, step=0.05),
-        IntSlider("top_k", "top_k", "Keeps the k likeliest; 0 is off.", 0, 200, unit="tokens"),
-        FloatSlider("top_p", "top_p", "Keeps this much probability; 1 is off.", 0.05, 1, step=0.05),
-        FloatSlider("min_p", "min_p", "Least share of the likeliest's; 0 is off.", 0, 1, step=0.01),
-        FloatSlider(
-            "typical_p", "typical_p", "Surprise near entropy; 1 is off.", 0.05, 1, step=0.05
-        ),
-        FloatSlider("top_n_sigma", "top_n_sigma", "Deviations below the top; 0 is off.", 0, 4),
-        FloatSlider("repetition_penalty", "repetition", "Divides seen logits; 1 is off.", 1, 2),
-        FloatSlider("presence_penalty", "presence", "Once for each token added.", -2, 2),
-        FloatSlider("frequency_penalty", "frequency", "For each time it was added.", -2, 2),
+        number("temperature", "temperature", "Divides the logits.", low=0.1, high=3, step=0.05),
+        number("top_k", "top_k", "Keeps the k likeliest; 0 is off.", high=200, unit="tokens"),
+        number("top_p", "top_p", "Keeps this much probability; 1 is off.", step=0.05),
+        number("min_p", "min_p", "Least share of the likeliest's; 0 is off.", step=0.01),
+        number("typical_p", "typical_p", "Surprise near entropy; 1 is off.", step=0.05),
+        number("top_n_sigma", "top_n_sigma", "Deviations below the top; 0 is off.", high=4),
+        number("repetition_penalty", "repetition", "Divides seen logits; 1 is off.", 1, 2),
+        number("presence_penalty", "presence", "Once for each token added.", -2, 2),
+        number("frequency_penalty", "frequency", "For each time it was added.", -2, 2),
         Reorder("order", "order of application", "Only what is switched on is applied."),
         IntSlider("draws", "draws", "Watch frequencies meet probabilities.", 0, 5000),
         Button("again", "Draw anew", "Other random numbers.", again),
     ]
+
+
+def number(
+    name: str,
+    label: str,
+    explain: str,
+    low: float | int | None = None,
+    high: float | int | None = None,
+    step: float | int = 0.1,
+    unit: str = "",
+) -> Control:
+    """A slider for a setting, in the setting's own range or a nearer `low` and `high`."""
+    limits = within(RANGES[name], low, high, step)
+    if name in WHOLE:
+        return IntSlider(name, label, explain, *limits, unit)
+    return FloatSlider(name, label, explain, *limits, unit, step)
 
 
 @dataclass(frozen=True)

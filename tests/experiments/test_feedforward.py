@@ -70,3 +70,5 @@ def test_the_mixture_takes_languages_in_turn():
         for whole, part in zip((training, validation), languages()[name], strict=True):
             assert np.array_equal(whole[i * BLOCK : (i + 1) * BLOCK], part[:BLOCK])
     assert len(in_turn((np.arange(1000), np.arange(1500)), block=512)) == 1024
+    with pytest.raises(ValueError, match=r"block must be an integer in \[1, 500\], got 512"):
+        in_turn((np.arange(1000), np.arange(500)), block=512)

@@ -5,7 +5,7 @@ import torch
 
 from lib.generation.measures import surprise
 from lib.widgets.beam_tree import MOST_STEPS, PROMPTS, State, beam_explorer, finished
-from lib.widgets.driving import drive
+from tools.bench.driving import drive
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from lib.experiments.cold_start_results import STAGES
 from lib.reasoning.corpus import clean_response
 from lib.reasoning.task import Problem
 from lib.widgets.cold_start import COLUMN, State, cold_start_explorer, column, problem_of
-from lib.widgets.driving import drive
 from tests.reasoning.recorded import CURVES, PROBLEMS, SAMPLES
+from tools.bench.driving import drive
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import torch
 from lib.model import LanguageModel, ModelConfig
 from lib.scaling import compute
 from lib.widgets.compute import MODELS, Serving, compute_explorer, time_text
-from lib.widgets.driving import drive
 from lib.widgets.model_shape import size_text
+from tools.bench.driving import drive
 
 
 def test_every_control_of_the_widget():

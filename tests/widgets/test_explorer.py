@@ -41,8 +41,9 @@ from lib.widgets import (
     text_width,
 )
 from lib.widgets import explorer as explorer_module
-from lib.widgets.driving import drive, measure_latency
+from lib.widgets.controls import within
 from tests.widgets.examples import Panels, Tokens, three_panels, tokens
+from tools.bench.driving import drive, measure_latency
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 EXAMPLES = [three_panels, tokens]
@@ -327,11 +328,29 @@ def test_only_ipywidgets_7_gets_an_ipython_display():
     assert hasattr(Explorer, "_ipython_display_") != modern
 
 
-def test_export_gives_frames_for_a_page_without_a_kernel():
+@pytest.mark.parametrize(
+    ("interval", "limits", "expected"),
+    [
+        ("(0, 1]", {"step": 0.05}, (0.05, 1)),
+        ("[0, 1)", {"step": 0.25}, (0, 0.75)),
+        ("[1, inf)", {"high": 8}, (1, 8)),
+        ("(-inf, inf)", {"low": -2, "high": 2.5}, (-2, 2.5)),
+    ],
+)
+def test_limits_of_a_slider_are_those_of_its_setting(interval, limits, expected):
+    assert within(interval, **limits) == expected
+
+
+def test_limits_beyond_the_range_are_refused():
+    with pytest.raises(ValueError, match=r"minimum must be in \(0, 1\], got 0"):
+        within("(0, 1]", 0)
+    with pytest.raises(ValueError, match="maximum must be at least 0, got inf"):
+        within("[0, inf)")
+
+
+def test_a_frame_of_another_state_is_drawn_without_showing_it():
     explorer = counter()
-    exported = explorer.export([Count(0), Count(2)])
-    assert [frame["state"] for frame in exported] == [{"n": 0}, {"n": 2}]
-    assert ">2</text>" in exported[1]["picture"]
+    assert ">2</text>" in explorer.frame(Count(2))
     assert explorer.state == Count(0)
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from lib.model import LanguageModel, ModelConfig
 from lib.model.parameters import parameters_by_part
-from lib.widgets.driving import drive
 from lib.widgets.model_shape import PRESETS, memory, model_shape_explorer, size_text
+from tools.bench.driving import drive
 
 
 def test_every_control_of_the_widget():

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lib.widgets.driving import drive
 from lib.widgets.normalization import OTHERS, State, describe, draw, normalized, vector
 from lib.widgets.normalization import normalization_explorer as make
+from tools.bench.driving import drive
 
 
 def test_every_control():

@@ -11,10 +11,10 @@ from lib.corpora import SAMPLES, english
 from lib.model import LanguageModel, ModelConfig
 from lib.model.toy import color_toy
 from lib.tokenization import BPETokenizer
-from lib.widgets.driving import drive
 from lib.widgets.qkv import MOST_TOKENS, Source, qkv_explorer
 from lib.widgets.qkv_drawing import qkv_drawing, short
 from lib.widgets.qkv_steps import State, attend
+from tools.bench.driving import drive
 
 START = State(text="the name of the class", layer=1, head=2, query=3, component=0)
 

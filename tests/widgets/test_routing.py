@@ -4,8 +4,8 @@ import torch
 from scipy.special import expit, softmax
 from scipy.stats import entropy
 
-from lib.widgets.driving import drive
 from lib.widgets.routing import STEP, State, example_logits, routing_explorer
+from tools.bench.driving import drive
 
 
 def loads_by_hand(logits, state):

@@ -8,9 +8,9 @@ import torch
 from lib.generation.decode import next_token
 from lib.generation.logits import History
 from lib.generation.measures import follow
-from lib.widgets.driving import drive
 from lib.widgets.sampling import PROMPTS, State, sampling_explorer
 from lib.widgets.sampling_picture import ROWS
+from tools.bench.driving import drive
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from lib.scaling.kaplan import PF_DAY
 from lib.widgets import compute_optimal
 from lib.widgets.compute_optimal import PRESETS, compute_optimal_explorer, of_model, plan
-from lib.widgets.driving import drive
 from lib.widgets.power_law import LOSS, State, power_law_explorer
+from tools.bench.driving import drive
 
 
 def test_every_control_of_the_power_law_widget():

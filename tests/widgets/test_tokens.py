@@ -7,9 +7,9 @@ import pytest
 from lib import corpora
 from lib.tokenization import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from lib.tokenization.bpe_training import merge_in_word
-from lib.widgets.driving import drive, measure_latency
 from lib.widgets.tokens import EXAMPLES, MOST_ROWS, State, replay, token_drawing, token_explorer
 from lib.widgets.tokens import bpe_tokens as tokens_of
+from tools.bench.driving import drive, measure_latency
 
 TEXT = corpora.english(60_000)
 

@@ -1,8 +1,8 @@
 """How long the query-key-value widget takes from the reader's move to the new picture."""
 
 from lib.pretrained import load_pretrained
-from lib.widgets.driving import measure_latency
 from lib.widgets.qkv import qkv_explorer
+from tools.bench.driving import measure_latency
 from tools.bench.measure import Row
 
 

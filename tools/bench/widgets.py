@@ -6,13 +6,13 @@ from lib.widgets.beam_tree import beam_explorer
 from lib.widgets.cold_start import cold_start_explorer
 from lib.widgets.compute import compute_explorer
 from lib.widgets.compute_optimal import compute_optimal_explorer
-from lib.widgets.driving import measure_latency
 from lib.widgets.explorer import Explorer
 from lib.widgets.normalization import normalization_explorer
 from lib.widgets.power_law import power_law_explorer
 from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
+from tools.bench.driving import measure_latency
 from tools.bench.measure import Row
 
 

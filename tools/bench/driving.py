@@ -1,4 +1,4 @@
-"""Move every control of a widget as the browser would: for tests and for the bench.
+"""Move every control of a widget as the browser would: for the tests and the bench.
 
 nbmake passes on a notebook whose widget callback raises, so it proves nothing about widgets. A
 chapter's test is::
