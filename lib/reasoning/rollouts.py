@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lib.generation.prefill import new_cache
-from lib.model import KVCache, LanguageModel
+from lib.model import KVCache, LanguageModel, ModelConfig
 from lib.model.inputs import as_mask, check_ids
 from lib.reasoning.task import END_ID, PAD_ID
 from lib.settings import require, shortened
@@ -139,10 +139,9 @@ def response_log_p(
     require("temperature", temperature, "(0, inf)")
     if not isinstance(rollouts, Rollouts):
         raise ValueError(f"rollouts must be what sample(…) returns, got {shortened(rollouts)}")
-    check_ids(model.config, rollouts.ids)
+    if isinstance(config := getattr(model, "config", None), ModelConfig):
+        check_ids(config, rollouts.ids)
     drawn = as_mask(rollouts.drawn, *rollouts.ids.shape, name="drawn")
-    if drawn[:, 0].any():
-        raise ValueError("drawn is True at the first position, which nothing comes before")
     logits = model(rollouts.ids[:, :-1]) / float(temperature)
     log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
     log_p = nn.functional.pad(log_p, (1, 0))

@@ -115,10 +115,11 @@ def test_prompts_that_are_no_ids(prompts):
         sample(MODELS["rope"], prompts)
 
 
+@pytest.mark.usefixtures("as_a_reader")
 def test_rollouts_are_checked():
     rollouts = sample(MODELS["rope"], [[1, 2, 3]])
     other = LanguageModel(ModelConfig(**{**SIZES, "vocab_size": 3}))
     with pytest.raises(ValueError, match="ids must be in 0"):
         response_log_p(other, rollouts)
-    with pytest.raises(ValueError, match="drawn is True at the first position"):
-        response_log_p(MODELS["rope"], replace(rollouts, drawn=rollouts.drawn | True))
+    with pytest.raises(ValueError, match="drawn must cover"):
+        response_log_p(MODELS["rope"], replace(rollouts, drawn=rollouts.drawn[:, 1:]))
