@@ -48,7 +48,8 @@ PATTERNS: dict[str, str] = {
     # BERT: runs of anything but white space and punctuation; each punctuation mark by itself.
     "bert": r"[^\s\p{P}$+<=>^`|~]+|[\p{P}$+<=>^`|~]",
 }
-# llama.cpp's names of splits (tokenizer.ggml.pre in a GGUF file), where they are one of ours.
+# llama.cpp's names of splits (tokenizer.ggml.pre in a GGUF file), where they are one of ours, as in
+# its src/llama-vocab.cpp. The three names of Llama 3 also mean ignore_merges there.
 GGUF_PATTERNS = {
     **dict.fromkeys(("gpt-2", "mpt", "olmo", "jais", "trillion"), "gpt2"),
     **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe"), "gpt4"),

@@ -17,7 +17,14 @@ import regex
 
 from lib.tokenization import sentencepiece_model
 from lib.tokenization.bpe_merging import WordCache
-from lib.tokenization.pretokenization import Texts, check_text, count_words
+from lib.tokenization.pretokenization import (
+    SPACE,
+    SPACED_WORD,
+    Texts,
+    as_ids,
+    check_text,
+    count_words,
+)
 from lib.tokenization.sentencepiece_model import (
     BYTE,
     NORMAL,
@@ -32,9 +39,6 @@ from lib.tokenization.unigram_segmentation import (
     viterbi,
 )
 from lib.tokenization.unigram_training import learn_pieces
-
-SPACE = "▁"
-_WORD = regex.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
 
 
 @dataclass(eq=False, repr=False)
@@ -136,15 +140,15 @@ class UnigramTokenizer:
         check_text(text)
         if self._map:
             text = self._map.apply(text)
-        if self.model.remove_extra_whitespaces:
-            text = regex.sub(" +", " ", text.strip(" "))
+        if self.model.remove_extra_whitespaces:  # ▁ at the end is a space too
+            text = regex.sub(" +", " ", text.strip(" ")).rstrip(f" {SPACE}")
         if text and self.model.add_dummy_prefix:
             text = " " + text
         return text.replace(" ", SPACE)
 
     def _words(self, text: str) -> list[str]:
         text = self.normalize(text)
-        return [text] if self._crosses and text else _WORD.findall(text)
+        return [text] if self._crosses and text else SPACED_WORD.findall(text)
 
     def _encode_word(self, word: str) -> list[int]:
         pieces, _ = viterbi(word, self.scores, self._longest, self.unknown_score)
@@ -166,21 +170,22 @@ class UnigramTokenizer:
 
     def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The text of `ids`; unknown characters come back as " ⁇ ", as SentencePiece shows them."""
-        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-        parts = []
-        for i in ids:
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(f"id {i} is not in the vocabulary (0 to {self.vocab_size - 1})")
+        parts: list[bytes] = []
+        # spaces at the start: one with add_dummy_prefix, one of each piece with
+        # remove_extra_whitespaces, until a character is there
+        extra = self.model.remove_extra_whitespaces
+        at_start = extra or self.model.add_dummy_prefix
+        for i in as_ids(ids, self.vocab_size):
             kind, piece = self.model.types[i], self.pieces[i]
             if kind == BYTE:
                 parts.append(bytes([int(piece[1:-1], 16)]))
             elif kind == UNKNOWN:
                 parts.append(" ⁇ ".encode())
             elif kind == NORMAL:
-                parts.append(piece.replace(SPACE, " ").encode())
-        text = b"".join(parts).decode("utf-8", "replace")
-        starts_with_space = self.model.add_dummy_prefix and ids and self.pieces[ids[0]][:1] == SPACE
-        return text[1:] if starts_with_space else text
+                shown = piece.removeprefix(SPACE) if at_start and not parts else piece
+                at_start = at_start and (extra or shown == piece)
+                parts += [shown.replace(SPACE, " ").encode()] if shown else []
+        return b"".join(parts).decode("utf-8", "replace")
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a SentencePiece .model file."""

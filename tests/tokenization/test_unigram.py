@@ -32,6 +32,11 @@ SETTINGS = {
     "default": {},
     "identity": {"normalization_rule_name": "identity"},
     "bytes": {"byte_fallback": True},
+    "identity, spaces kept": {
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+    },
+    "identity, no prefix": {"normalization_rule_name": "identity", "add_dummy_prefix": False},
     "bare": {"remove_extra_whitespaces": False, "add_dummy_prefix": False},
     "phrases": {"split_by_whitespace": False, "normalization_rule_name": "nmt_nfkc_cf"},
 }
@@ -75,6 +80,18 @@ def test_ids_on_any_text(pair, text):
     assert ours.normalize(text) == theirs.normalize(text)
     assert same_up_to_ties(ours, theirs, text)
     assert ours.decode(theirs.encode(text)) == theirs.decode(theirs.encode(text))
+
+
+@given(st.text("  ▁▁lowQ\t\u3000", max_size=8), st.data())
+def test_spaces_and_underlines_at_the_ends(pair, text, data):
+    ours, theirs = pair
+    ids = theirs.encode(text)
+    assert same_up_to_ties(ours, theirs, text)
+    space = theirs.piece_to_id("▁")
+    some = st.sampled_from([*ids, space, space, 0, 1, 2, 300, 301])
+    ids = data.draw(st.lists(some, max_size=5))
+    if not any(theirs.is_byte(i) for i in ids):
+        assert ours.decode(ids) == theirs.decode(ids)
 
 
 @pytest.mark.parity("Unigram log-likelihood of the best segmentation", "sentencepiece", "1e-4")
