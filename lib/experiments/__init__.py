@@ -4,6 +4,6 @@ A module says what varies and has `run()`, which makes its table again, `table()
 committed one, and most have `figure()`. `python -m lib.experiments NAME` runs them.
 """
 
-from lib.experiments.tables import curve, mean_and_error, read_table
+from lib.experiments.tables import curve, read_table
 
-__all__ = ["curve", "mean_and_error", "read_table"]
+__all__ = ["curve", "read_table"]

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lib.display import GRAY, PALETTE, course_style, label_lines
-from lib.experiments.tables import Row, mean_and_error
+from lib.display import GRAY, PALETTE, course_style, label_lines, mean_and_error, seed_dots
+from lib.experiments.tables import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,11 +111,8 @@ def stages_figure(rows: Sequence[Row], title: str) -> "Figure":
             drawn.subplots(1, 3, sharey=True), ("answer", "clean", "mixed"), strict=True
         ):
             label, color, _ = SHARES[column]
-            for place, stage in zip(places, STAGES, strict=True):
-                numbers = values(rows, "lifecycle", stage, column)
-                middle, error = mean_and_error(numbers)
-                ax.plot([place] * len(numbers), numbers, "o", color=PALETTE[color], alpha=0.6)
-                ax.errorbar(place, middle, error, fmt="_", color="black", capsize=4, markersize=12)
+            seeds = [values(rows, "lifecycle", stage, column) for stage in STAGES]
+            seed_dots(ax, places, seeds, PALETTE[color])
             ax.set_xticks(places, ["base", "R1-Zero", "cold", "cold + RL", "final"], rotation=40)
             ax.set(ylim=(-0.05, 1.05), title=label.capitalize())
         drawn.axes[0].set_ylabel("share of 1,000 responses")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.display import GRAY, PALETTE, course_style, label_lines
+from lib.display import GRAY, PALETTE, band, course_style, label_lines
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, curve, read_table
@@ -61,11 +61,8 @@ def figure(rows: list[Row] | None = None) -> "Figure":
             for dropout, color in DROPOUTS.items():
                 kind = {"passes_over_the_text": passes, "dropout": dropout}
                 valid = curve(rows, "validation_loss", **kind)
-                band = {"color": PALETTE[color], "alpha": 0.25, "linewidth": 0}
-                ax.fill_between(valid.step, valid.low, valid.high, **band)
-                ax.plot(
-                    valid.step, valid.mean, "-", color=PALETTE[color], label=f"dropout {dropout:g}"
-                )
+                data = (valid.step, valid.low, valid.mean, valid.high)
+                band(ax, *data, PALETTE[color], label=f"dropout {dropout:g}")
                 training = curve(rows, "training_loss", **kind)
                 ax.plot(training.step, training.mean, ":", color=PALETTE[color], linewidth=1.4)
             ax.set(title=passes.capitalize(), xlabel="step", xlim=(0, 690), ylim=(0.9, 3.3))

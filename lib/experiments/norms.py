@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.display import GRAY, PALETTE, course_style
+from lib.display import GRAY, PALETTE, course_style, seed_dots
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.leak import loss_in_training_mode
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_gpt
@@ -81,7 +81,7 @@ def figure(rows: list[Row] | None = None) -> "Figure":
         for place, (norm, start) in enumerate(NAMES):
             ends = last(rows, "validation_loss", norm=norm, embeddings=start)
             color = PALETTE["red" if norm in ("batchnorm", "dynamic_tanh") else "blue"]
-            ax.plot(ends, [place] * len(ends), "o", color=color, alpha=0.8)
+            seed_dots(ax, [place], [ends], color, horizontal=True, spread=False)
         ax.set_yticks(range(len(NAMES)), list(NAMES.values()))
         ax.invert_yaxis()
         ax.axvline(UNIGRAM, color=GRAY, linestyle=":", linewidth=1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lib.display import PALETTE, course_style, label_lines
+from lib.display import PALETTE, band, course_style, label_lines
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Row, curve, read_table
@@ -15,7 +15,6 @@ from lib.model.inspection import layer_steps
 from lib.training.batches import Tokens, windows_in_order
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STEPS = 200
@@ -83,7 +82,11 @@ def figure(rows: list[Row] | None = None) -> "Figure":
         left, right = drawn.subplots(1, 2)
         for (norm, rate), color in colors.items():
             for ax, column in ((left, "largest_score"), (right, "validation_loss")):
-                _band(ax, rows, column, PALETTE[color], f"{norm}, rate {rate:g}", norm, rate)
+                line = curve(rows, column, qk_norm=norm, learning_rate=rate)
+                style = {"linestyle": "-" if norm == "with" else "--"}
+                name = f"{norm}, rate {rate:g}"
+                data = (line.step, line.low, line.mean, line.high)
+                band(ax, *data, PALETTE[color], label=name, **style)
         left.set(
             yscale="log", ylabel="largest score (logarithmic)", title="Scores with and without it"
         )
@@ -95,11 +98,3 @@ def figure(rows: list[Row] | None = None) -> "Figure":
         title = "QK-norm bounds the scores; without it a high rate holds learning back"
         drawn.suptitle(title, x=0.01, ha="left")
     return drawn
-
-
-def _band(
-    ax: "Axes", rows: list[Row], column: str, color: str, label: str, norm: str, rate: float
-) -> None:
-    line = curve(rows, column, qk_norm=norm, learning_rate=rate)
-    ax.fill_between(line.step, line.low, line.high, color=color, alpha=0.25, linewidth=0)
-    ax.plot(line.step, line.mean, "-" if norm == "with" else "--", color=color, label=label)

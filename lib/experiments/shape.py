@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.display import PALETTE, course_style
+from lib.display import PALETTE, course_style, seed_dots
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Curve, Row, curve, last, read_table
@@ -83,9 +83,11 @@ def figure(title: str, rows: list[Row] | None = None) -> "Figure":
         ax = drawn.subplots()
         mean = [end.mean[-1] for _, end in best.values()]
         ax.plot(range(len(best)), mean, "-", color=PALETTE["blue"])
-        for place, (layers, (rate, _)) in enumerate(best.items()):
-            seeds = last(rows, "validation_loss", layers=layers, learning_rate=rate)
-            ax.plot([place] * len(seeds), seeds, "o", color=PALETTE["red"])
+        seeds = [
+            last(rows, "validation_loss", layers=layers, learning_rate=rate)
+            for layers, (rate, _) in best.items()
+        ]
+        seed_dots(ax, range(len(best)), seeds, PALETTE["red"], spread=False)
         names = [f"{layers}\n{width}" for layers, width in SHAPES.items()]
         ax.set_xticks(range(len(best)), names)
         ax.set(xlabel="layers, and below them the width", ylabel="validation loss (nats per byte)")

@@ -6,12 +6,10 @@ what was measured, and the run's checksum.
 
 import csv
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from lib.files import atomic_write
@@ -112,13 +110,6 @@ def curve(rows: Sequence[Row], column: str, **labels: str | int | float) -> Curv
         [min(values[s]) for s in steps],
         [max(values[s]) for s in steps],
     )
-
-
-def mean_and_error(numbers: Sequence[float | int]) -> tuple[float, float]:
-    """The mean over seeds and its standard error, s / sqrt(n); the error of one number is NaN."""
-    if len(numbers) < 2:
-        return float(numbers[0]), math.nan
-    return mean(numbers), stdev(numbers) / math.sqrt(len(numbers))
 
 
 def span(values: Sequence[float]) -> str:

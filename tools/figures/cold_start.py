@@ -1,7 +1,7 @@
 """Chapter 14's life-cycle. The table is made by `python -m lib.experiments cold_start`."""
 
-from lib.display import save_figure
-from lib.experiments import cold_start, mean_and_error
+from lib.display import mean_and_error, save_figure
+from lib.experiments import cold_start
 from lib.experiments.cold_start_results import COLUMNS, STAGES, values
 from tools.course import ROOT
 
