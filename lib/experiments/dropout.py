@@ -70,5 +70,7 @@ def figure(rows: list[Row] | None = None) -> "Figure":
             label_lines(ax)
         axes[0].set_ylabel("loss (nats per byte)")
         axes[0].text(20, 1.0, "dotted: training\nsolid: validation", color=GRAY, fontsize=9)
-        drawn.suptitle("Dropout hurts in a single pass and helps over many", x=0.01, ha="left")
+        drawn.suptitle(
+            "Dropout costs in a single pass; a little of it helps over many", x=0.01, ha="left"
+        )
     return drawn

@@ -70,6 +70,6 @@ def figure(rows: list[Row] | None = None) -> "Figure":
         ax.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         ax.minorticks_off()
         ax.set_ylabel("validation loss (nats per byte)")
-        ax.set_title("At the higher rate post-norm fails without warmup")
+        ax.set_title("At the higher rate post-norm fails, warmup or not")
         label_lines(ax, dx=9)  # clear of the dots
     return drawn
