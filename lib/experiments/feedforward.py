@@ -5,6 +5,7 @@ from pathlib import Path
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_llama
 from lib.experiments.tables import DATA, Row, read_table
+from lib.experiments.texts import PIECES
 from lib.model.feedforward import GATED_FORMS, gated_width
 
 STEPS, RATE = 400, 6e-3
@@ -29,6 +30,7 @@ def grid() -> list[Run]:
             ),
             training=short_training(STEPS, RATE, seed, evaluations=4),
             training_bytes=STEPS * BATCH * CONTEXT,
+            pieces=PIECES,
         )
         for initial_std in INITIAL_STDS
         for name, variant in variants.items()

@@ -7,6 +7,7 @@ from lib.display import PALETTE, course_style, seed_dots
 from lib.experiments.grid import Run, run_grid
 from lib.experiments.small import CONTEXT, SEEDS, short_training, small_gpt
 from lib.experiments.tables import DATA, Curve, Row, curve, last, read_table
+from lib.experiments.texts import PIECES
 from lib.model import ModelConfig
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def grid() -> list[Run]:
             model=shape(layers, width),
             training=short_training(STEPS, learning_rate, seed, evaluations=8, batch_size=BATCH),
             training_bytes=STEPS * BATCH * CONTEXT,
+            pieces=PIECES,
         )
         for layers, width in SHAPES.items()
         for learning_rate in RATES
