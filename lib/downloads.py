@@ -78,6 +78,8 @@ def download(url: str, sha256: str, filename: str) -> Path:
     """
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # its progress is no news: errors are told below
+
     target = _place(filename)
     if _is_cached(target, sha256):
         return target
