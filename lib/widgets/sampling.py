@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lib.display import Drawing, visible
-from lib.generation.config import RANGES, WHOLE, GenerationConfig
+from lib.generation.config import RANGES, GenerationConfig
 from lib.generation.logits import History
 from lib.generation.measures import Step, follow
 from lib.model import LanguageModel
@@ -155,7 +155,7 @@ def number(
 ) -> Control:
     """A slider for a setting, in the setting's own range or a nearer `low` and `high`."""
     limits = within(RANGES[name], low, high, step)
-    if name in WHOLE:
+    if GenerationConfig.__dataclass_fields__[name].type in (int, int | None):
         return IntSlider(name, label, explain, *limits, unit)
     return FloatSlider(name, label, explain, *limits, unit, step)
 
