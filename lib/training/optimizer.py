@@ -84,7 +84,7 @@ def clipped_step(
 
 def check_adam(learning_rate: float, weight_decay: float, betas: tuple[float, float]) -> None:
     """Raise ValueError for settings with which AdamW does not work."""
-    require("learning_rate", learning_rate, "(0, inf)")
+    require("learning_rate", learning_rate, "[0, inf)")
     require("weight_decay", weight_decay, "[0, inf)")
     if not isinstance(betas, (tuple, list)) or len(betas) != 2:
         raise ValueError(f"betas must be two numbers in [0, 1), got {shortened(betas)}")

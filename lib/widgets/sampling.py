@@ -129,22 +129,22 @@ def controls(step_forward: Callable[[State], State]) -> list[Control]:
         Prompt("prompt", "text", "Press Enter when done.", 200, examples=PROMPTS),
         Button("forward", "Next token", "Draws one token and adds it to the text.", step_forward),
         Button("back", "Back", back, shorter),
-        number("temperature", "temperature", "Divides the logits.", low=0.1, high=3, step=0.05),
-        number("top_k", "top_k", "Keeps the k likeliest; 0 is off.", high=200, unit="tokens"),
-        number("top_p", "top_p", "Keeps this much probability; 1 is off.", step=0.05),
-        number("min_p", "min_p", "Least share of the likeliest's; 0 is off.", step=0.01),
-        number("typical_p", "typical_p", "Surprise near entropy; 1 is off.", step=0.05),
-        number("top_n_sigma", "top_n_sigma", "Deviations below the top; 0 is off.", high=4),
-        number("repetition_penalty", "repetition", "Divides seen logits; 1 is off.", 1, 2),
-        number("presence_penalty", "presence", "Once for each token added.", -2, 2),
-        number("frequency_penalty", "frequency", "For each time it was added.", -2, 2),
+        slider("temperature", "temperature", "Divides the logits.", low=0.1, high=3, step=0.05),
+        slider("top_k", "top_k", "Keeps the k likeliest; 0 is off.", high=200, unit="tokens"),
+        slider("top_p", "top_p", "Keeps this much probability; 1 is off.", step=0.05),
+        slider("min_p", "min_p", "Least share of the likeliest's; 0 is off.", step=0.01),
+        slider("typical_p", "typical_p", "Surprise near entropy; 1 is off.", step=0.05),
+        slider("top_n_sigma", "top_n_sigma", "Deviations below the top; 0 is off.", high=4),
+        slider("repetition_penalty", "repetition", "Divides seen logits; 1 is off.", 1, 2),
+        slider("presence_penalty", "presence", "Once for each token added.", -2, 2),
+        slider("frequency_penalty", "frequency", "For each time it was added.", -2, 2),
         Reorder("order", "order of application", "Only what is switched on is applied."),
         IntSlider("draws", "draws", "Watch frequencies meet probabilities.", 0, 5000),
         Button("again", "Draw anew", "Other random numbers.", again),
     ]
 
 
-def number(
+def slider(
     name: str,
     label: str,
     explain: str,

@@ -30,11 +30,11 @@ def test_chapters_that_are_missing_are_said_to_be(tmp_path):
         "**Runs in** 35 seconds and 0.9 GiB of memory on 2 CPU cores.\n"
     )
     (folder.parent / "02_attention.ipynb").write_text("{}")
-    (folder / "03_draft.md").write_text("# Draft\n")
+    (folder / "04_draft.md").write_text("# Draft\n")
     lines = readme.chapters(tmp_path).splitlines()
     row = "| 02 | [Attention](notebooks/02_attention.ipynb) | Who looks at whom? | 35 s | 0.9 GiB |"
     assert row in lines
-    assert "| 03 | Normalization | *not there yet* |  |  |" in lines
+    assert "| 04 | Normalization | *not there yet* |  |  |" in lines
     assert len(lines) == 2 + len(readme.COURSE)
 
 
@@ -84,7 +84,7 @@ def test_setup_and_browser_tables(tmp_path):
     (tmp_path / "figures" / "browser.json").write_text(json.dumps(result))
     assert readme.browser(tmp_path).splitlines()[2:5] == [
         "| 2. Attention | 40 ms | 60 ms | 36 | yes |",
-        "| 8. Compute, 2 | 140 ms | 60 ms | 36 | **no** |",
+        "| 12. Compute, 2 | 140 ms | 60 ms | 36 | **no** |",
         "| book, qkv | 40 ms | 60 ms | 36 | yes |",
     ]
 

@@ -96,8 +96,8 @@ def test_a_run_with_experts_resumes_from_its_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(balance_loss=-0.1), "balance_loss must be 0 or above, got -0.1"),
-        (dict(bias_rate=-1.0), "bias_rate must be 0 or above"),
+        (dict(balance_loss=-0.1), "balance_loss must be at least 0, got -0.1"),
+        (dict(bias_rate=-1.0), "bias_rate must be at least 0"),
     ],
 )
 def test_bad_settings_are_named(changes, message):

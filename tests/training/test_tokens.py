@@ -55,7 +55,7 @@ def test_an_array_of_no_tokens_is_named(tmp_path, array):
         (["--steps", "0"], "steps must be an integer in [1, 1e8), got 0"),
         (["--data", "nowhere.txt"], "No such file"),
         (["--accumulate", "3"], "batch_size must be a multiple of"),
-        (["--learning-rate", "-1"], "learning_rate must be above 0"),
+        (["--learning-rate", "-1"], "learning_rate must be at least 0"),
     ],
 )
 def test_the_command_names_what_is_wrong(capsys, arguments, message):
