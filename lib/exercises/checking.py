@@ -29,12 +29,16 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lib.display import publish
 from lib.exercises.comparing import brief, difference, size
-from lib.exercises.running import Outcome, TooSlow, run
+from lib.exercises.diagnosis import Switches, Trial, diagnose, diagnose_shown
+from lib.exercises.failures import failure, misfit, slip_of_kind
+from lib.exercises.progress import note
+from lib.exercises.running import Outcome, TooSlow, call_within, run
+from lib.exercises.watching import Rule, Watch
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,19 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """An input that isolates one property, and what to say to an answer that fails on it.
+
+    `wrong(expected, got)` tells whether a wrong result shows what the sentence says; without it
+    each wrong result does. Probes are tried in order: let simple inputs come first.
+    """
+
+    sentence: str
+    inputs: tuple
+    wrong: Callable[[Any, Any], bool] | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of a check: "open" (not answered), "wrong" or "right"."""
 
@@ -53,6 +70,7 @@ class Report:
     title: str
     message: str
     example: str = ""
+    mistake: str | None = None  # what was done wrong, where it is more than a difference
 
     @property
     def passed(self) -> bool:
@@ -88,9 +106,13 @@ class Exercise:
     title: str
     reference: Callable[..., Any]
     cases: Callable[[int], Sequence[tuple]]
-    mistakes: Sequence[Mistake]
-    difficulty: Literal[1, 2, 3]
-    minutes: int
+    mistakes: Sequence[Mistake] = ()
+    difficulty: Literal[1, 2, 3] = 1
+    minutes: int = 10
+    switches: Switches = field(default_factory=dict)
+    probes: Sequence[Probe] = ()
+    rule: Rule | None = None  # (name of a torch function, its result) -> the rule it breaks
+    slow: str = ""  # what to say of an answer that is right on small inputs, but never ends
     call: Callable[..., Any] | None = None
     compare: Callable[[Any, Any], str | None] = difference
     seeds: tuple[int, ...] = (0, 1)
@@ -110,46 +132,97 @@ class Exercise:
         if answer is ... or answer is None or _is_empty(answer):
             return self._open()
         if self.call is None and not callable(answer):
-            return self._wrong(f"A function is asked for, got {brief(answer)}.")
+            return self._wrong(f"A function is asked for, got {brief(answer)}.", named=True)
         cases = [case for seed in self.seeds for case in self.cases(seed)]
-        misfit = _misfit(answer, cases[0]) if self.call is None else None
-        if misfit:
-            return self._wrong(misfit)
+        if self.call is None and (message := misfit(answer, cases[0])):
+            return self._wrong(message, named=True)
+        cases += [probe.inputs for probe in self.probes]
         expected = [self._run(self.reference, case) for case in cases]
+        watch = Watch(self.rule)
         outcomes: list[Outcome] = []
         for case in cases:
-            outcomes.append(self._run(answer, case))
-            error = outcomes[-1].error
-            if isinstance(error, NotImplementedError):
+            outcomes.append(self._run(answer, case, watch))
+            if isinstance(outcomes[-1].error, NotImplementedError):
                 return self._open()
-            if isinstance(error, TooSlow):
-                return self._wrong(
-                    f"It was stopped after {self.seconds:g} s: does a loop never end?",
-                    self._inputs(case),
-                )
+            if isinstance(outcomes[-1].error, TooSlow):
+                return self._too_slow(case, expected, outcomes)
         problems = [self._problem(e, o) for e, o in zip(expected, outcomes, strict=True)]
         if not any(problems):
+            if watch.broken:
+                return self._wrong(watch.broken, named=True)
             return self._right(expected, outcomes)
         wrong = [i for i, problem in enumerate(problems) if problem]
-        first = min(wrong, key=lambda i: sum(map(size, cases[i])))
-        example = self._example(cases[first], expected[first], outcomes[first], answer)
-        message = self._known_mistake(cases, expected, outcomes)
-        if message is None:
-            message = problems[first]
-            if None in problems:
-                right = problems.count(None)
-                message += (
-                    f" It is right in {right} of {len(cases)} cases: does it rest on one size, or"
-                    " leave out a special case?"
-                )
-        return self._wrong(message, example)
+        wrong.sort(key=lambda i: sum(map(size, cases[i])))
+        first = wrong[0]
+        try:
+            told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong)
+        except Exception:  # a hostile value: the bare difference is told
+            told, shown = None, first
+        message = told or problems[shown]
+        if told is None and None in problems:
+            message += f" It is right in {problems.count(None)} of {len(cases)} cases."
+        example = self._example(cases[shown], expected[shown], outcomes[shown], answer)
+        return self._wrong(message, example, named=told is not None)
+
+    def _mistake(
+        self,
+        answer: Any,
+        cases: list[tuple],
+        expected: list[Outcome],
+        outcomes: list[Outcome],
+        problems: list[str | None],
+        wrong: list[int],
+    ) -> tuple[str | None, int]:
+        """What is done wrong, if it can be told, and the case that shows it."""
+        regular = len(cases) - len(self.probes)
+        first = wrong[0]
+        usual = [i for i in wrong if i < regular]
+        if message := slip_of_kind(
+            answer, [expected[i] for i in wrong], [outcomes[i] for i in wrong]
+        ):
+            return message, first
+        failed = [
+            (i, probe) for i, probe in enumerate(self.probes, regular)
+            if problems[i] and self._shows(probe, expected[i], outcomes[i])
+        ]  # fmt: skip
+        if not usual:
+            return (failed[0][1].sentence, failed[0][0]) if failed else (None, first)
+        names = [] if self.call is not None else _names(self.reference, len(cases[0]))
+        trial = Trial(
+            self.reference, self.switches, names, cases, expected, outcomes, wrong,
+            lambda case: self._run(answer, case), self.seconds,
+        )  # fmt: skip
+        if self.mistakes and (message := self._known_mistake(cases, expected, outcomes)):
+            return message, first
+        if message := diagnose(trial):
+            return message, first
+        if failed:
+            return failed[0][1].sentence, failed[0][0]
+        if message := failure(outcomes[first].error, expected[first].error, answer):
+            return message, first
+        return diagnose_shown(trial), first
+
+    def _shows(self, probe: Probe, expected: Outcome, got: Outcome) -> bool:
+        if probe.wrong is None:
+            return True
+        try:
+            return got.error is None and bool(probe.wrong(expected.value, got.value))
+        except Exception:
+            return False
+
+    def _too_slow(self, case: tuple, expected: list[Outcome], outcomes: list[Outcome]) -> Report:
+        before = [self._problem(e, o) for e, o in zip(expected, outcomes[:-1], strict=False)]
+        message = f"It was stopped after {self.seconds:g} s: does a loop never end?"
+        if self.slow and before and not any(before):
+            message = self.slow
+        return self._wrong(message, self._inputs(case), named=True)
 
     def _open(self) -> Report:
         text = f"Difficulty {self.difficulty} of 3, about {self.minutes} minutes."
         return Report("open", self.title, text)
 
-    def _wrong(self, message: str, example: str = "") -> Report:
-        return Report("wrong", self.title, message, example)
+    def _wrong(self, message: str, example: str = "", *, named: bool = False) -> Report:
+        return Report("wrong", self.title, message, example, message if named else None)
 
     def _right(self, expected: list[Outcome], outcomes: list[Outcome]) -> Report:
         for e, o in zip(expected, outcomes, strict=True):
@@ -158,14 +231,23 @@ class Exercise:
                 names = _names(self.reference, 1 + max(changed))
                 return self._wrong(
                     f"The result is right, but it changes its argument `{names[min(changed)]}` in "
-                    "place, so that the caller's data is spoiled. Work on a copy."
+                    "place, so that the caller's data is spoiled. Work on a copy.",
+                    named=True,
                 )
+            if o.left:
+                return self._wrong(
+                    f"The result is right, but `torch.{o.left}` stays as the answer set it, for "
+                    "all that runs later: put it back.",
+                    named=True,
+                )
+        note(self.title)
         return Report("right", self.title, f"It equals the reference in {len(outcomes)} cases.")
 
-    def _run(self, function: Any, case: tuple) -> Outcome:
+    def _run(self, function: Any, case: tuple, watch: Watch | None = None) -> Outcome:
+        seconds = None if function is self.reference else self.seconds
         if self.call is None or function is self.reference:
-            return run(function, case, self.seconds)
-        return run(lambda *arguments: self.call(function, *arguments), case, self.seconds)
+            return run(function, case, seconds, watch)
+        return run(lambda *arguments: self.call(function, *arguments), case, seconds, watch)
 
     def _problem(self, expected: Outcome, got: Outcome) -> str | None:
         if expected.error is not None:
@@ -176,7 +258,12 @@ class Exercise:
             return None if same else f"It raises {type(got.error).__name__}, expected {name}."
         if got.error is not None:
             return f"It raises {type(got.error).__name__}."
-        return self.compare(expected.value, got.value)
+        try:
+            return call_within(self.seconds, lambda: self.compare(expected.value, got.value))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return "It returns a value that cannot be looked at."
 
     def _known_mistake(
         self, cases: list[tuple], expected: list[Outcome], outcomes: list[Outcome]
@@ -186,6 +273,9 @@ class Exercise:
             alike = True
             for case, got in zip(cases, outcomes, strict=True):
                 wrong = self._run(mistake.wrong, case)
+                if isinstance(wrong.error, TooSlow):
+                    alike = False
+                    break
                 if wrong.error is not None or got.error is not None:
                     alike = repr(wrong.error) == repr(got.error)
                 else:
@@ -197,16 +287,26 @@ class Exercise:
         return None
 
     def _inputs(self, case: tuple) -> str:
+        if self.call is not None:  # the cases only say how the answer is called
+            return ""
         names = _names(self.reference, len(case))
         return "\n".join(
             f"{name} = {brief(value)}" for name, value in zip(names, case, strict=True)
         )
 
+    def _brief(self, value: Any) -> str:
+        try:
+            return call_within(self.seconds, lambda: brief(value))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return "a value that cannot be printed"
+
     def _example(self, case: tuple, expected: Outcome, got: Outcome, answer: Any) -> str:
-        lines = [self._inputs(case)] if case else []
+        lines = [self._inputs(case)] if self._inputs(case) else []
         for word, outcome in (("expected", expected), ("got", got)):
             if outcome.error is None:
-                lines.append(f"{word}: {brief(outcome.value)}")
+                lines.append(f"{word}: {self._brief(outcome.value)}")
             else:
                 text = "".join(traceback.format_exception_only(outcome.error)).strip()
                 lines.append(f"{word}: {text}")
@@ -231,19 +331,6 @@ def _is_empty(answer: Any) -> bool:
         return False
     returned = [s.argval for s in dis.get_instructions(code) if s.opname.endswith("_CONST")]
     return returned[-1] is None
-
-
-def _misfit(answer: Any, case: tuple) -> str | None:
-    """Return a sentence if the answer cannot be called with as many arguments as a case has."""
-    try:
-        signature = inspect.signature(answer)
-    except (TypeError, ValueError):  # some built-in functions hide theirs
-        return None
-    try:
-        signature.bind(*case)
-    except TypeError:
-        return f"It is called with {len(case)} arguments, but takes {signature}."
-    return None
 
 
 def _names(reference: Callable[..., Any], count: int) -> list[str]:

@@ -17,11 +17,14 @@ def difference(
 ) -> str | None:
     """Return None if `got` equals `expected`, else a sentence that names the first difference.
 
-    Floats are equal within `atol + rtol * |expected|`; NaN equals NaN. Lists and tuples count as
-    the same, everything else must have the expected type.
+    Floats are equal within `atol + rtol * |expected|`; NaN equals NaN. What is not the subject
+    counts as the same: lists and tuples, float64 and float32, a list or an array for a tensor.
     """
     if expected is not None and got is None:
-        return "It returns None: is the `return` missing?"
+        return "It returns None."
+    if isinstance(got, Tensor) and (got.layout != torch.strided or got.device.type == "meta"):
+        word = "a meta tensor, which holds no numbers" if got.is_meta else "a sparse tensor"
+        return f"It returns {word}: an ordinary tensor is asked for."
     if isinstance(got, Iterator) and not isinstance(expected, Iterator):
         return "It returns a generator or iterator: wrap it in `list(...)`."
     if isinstance(expected, Tensor):
@@ -43,6 +46,7 @@ def difference(
     if isinstance(expected, Mapping):
         return _mapping_difference(expected, got, rtol, atol)
     if isinstance(expected, list | tuple):
+        got = got.tolist() if isinstance(got, np.ndarray) else got
         return _sequence_difference(expected, got, rtol, atol)
     if type(expected) is not type(got):
         return f"It returns {kind(got)}, expected {kind(expected)}."
@@ -51,9 +55,36 @@ def difference(
     return None if expected == got else f"It returns {brief(got)}, expected {brief(expected)}."
 
 
+def same(expected: Any, got: Any) -> bool:
+    """Whether two values are equal, but for dtypes and kinds of numbers and sequences."""
+    if isinstance(expected, Tensor) and isinstance(got, Tensor):
+        if expected.is_complex() or got.is_complex():
+            return False
+        expected, got = expected.detach().double(), got.detach().double()
+    numeric = int | float | np.number
+    if isinstance(expected, numeric) and isinstance(got, numeric):
+        if isinstance(expected, bool) or isinstance(got, bool):
+            return bool(expected == got)
+        expected, got = float(expected), float(got)
+    if isinstance(expected, Tensor) and not isinstance(got, Tensor | list | np.ndarray):
+        expected = expected.item() if expected.numel() == 1 and expected.dim() == 0 else expected
+        return not isinstance(expected, Tensor) and same(expected, got)
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        pairs = zip(expected, got, strict=False)
+        return len(expected) == len(got) and all(same(e, g) for e, g in pairs)
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return expected.keys() == got.keys() and all(same(v, got[k]) for k, v in expected.items())
+    return difference(expected, got) is None
+
+
 def _tensor_difference(
     expected: Tensor, got: Any, rtol: float | int, atol: float | int
 ) -> str | None:
+    if isinstance(got, np.ndarray | list | tuple) and expected.dim() != 0:
+        try:
+            got = torch.as_tensor(np.array(got))
+        except (TypeError, ValueError):
+            return f"It returns {kind(got)} that is no tensor, expected a tensor."
     if not isinstance(got, Tensor):
         return f"It returns {kind(got)}, expected a tensor."
     if expected.shape != got.shape:
@@ -63,6 +94,12 @@ def _tensor_difference(
         elif expected.numel() == got.numel():
             hint = " The numbers are as many, but shaped otherwise."
         return f"Its shape is {shape(got)}, expected {shape(expected)}.{hint}"
+    wide = (torch.float32, torch.float64)
+    if expected.dtype in wide and got.dtype in wide:
+        got = got.to(expected.dtype)
+    integers = (torch.int32, torch.int64)
+    if expected.dtype in integers and got.dtype in integers:
+        got = got.to(expected.dtype)
     if expected.dtype != got.dtype:
         return f"Its dtype is {_dtype(got)}, expected {_dtype(expected)}."
     if got.device != expected.device:
@@ -97,8 +134,12 @@ def _factor(expected: Tensor, got: Tensor, rtol: float | int) -> float | None:
     both = expected.isfinite() & (expected != 0)
     if int(both.sum()) < 2 or not torch.equal(both, got.isfinite() & (got != 0)):
         return None
+    if not torch.equal(got[~both].nan_to_num(0.5), expected[~both].nan_to_num(0.5)):
+        return None
     ratio = got[both].double() / expected[both].double()
     middle = ratio.median()
+    if torch.isclose(middle, torch.ones_like(middle), rtol=10 * max(rtol, 1e-6)):
+        return None
     return float(middle) if torch.allclose(ratio, middle.expand_as(ratio), rtol=rtol) else None
 
 
@@ -154,7 +195,8 @@ def _sequence_difference(
     for i, (e, g) in enumerate(zip(expected, got, strict=True)):
         inner = difference(e, g, rtol, atol)
         if inner:
-            return f"In item {i}: {inner}"
+            nested = inner.startswith("In item ")
+            return f"In item {i}, {inner[3:]}" if nested else f"In item {i}: {inner}"
     return None
 
 

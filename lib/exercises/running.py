@@ -1,6 +1,8 @@
 """Run a reader's function safely: on copies, with fixed random numbers, within a time limit."""
 
+import contextlib
 import ctypes
+import io
 import random
 import signal
 import threading
@@ -20,25 +22,74 @@ class TooSlow(BaseException):
     """The time is up. Not an Exception, so that `except Exception` in an answer lets it pass."""
 
 
+class TooMuch(BaseException):
+    """More is printed than anyone reads."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What one call did: a value, or an error, and which arguments (by position) it changed."""
+    """What one call did: a value, or an error, which arguments it changed, and what it left on."""
 
     value: Any = None
     error: BaseException | None = None
     changed: tuple[int, ...] = ()
+    left: str = ""  # a global setting that is not as it was
 
 
-def run(function: Callable[..., Any], arguments: Sequence[Any], seconds: float | int) -> Outcome:
-    """Call `function` on copies of `arguments`. Nothing that it raises gets out, but for ^C."""
+def run(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    seconds: float | int | None,
+    mode: Any = None,
+) -> Outcome:
+    """Call `function` on copies of `arguments`, in a torch `mode`. Nothing gets out, but for ^C.
+
+    `seconds` of CPU time, None without a limit.
+    """
     copies = [copy_of(argument) for argument in arguments]
+    settings, left = _settings(), ""
     try:
-        with fixed_random_numbers():
-            value = call_within(seconds, lambda: function(*copies))
-    except (Exception, SystemExit, TooSlow) as error:
+        with fixed_random_numbers(), _few_prints(), mode or contextlib.nullcontext():
+            value = function(*copies) if seconds is None else call_within(
+                seconds, lambda: function(*copies)
+            )  # fmt: skip
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except BaseException as error:
         return Outcome(error=error)
+    finally:
+        if _settings() != settings:
+            left = next(n for n, v in _settings().items() if v != settings[n])
+            torch.set_default_dtype(settings["set_default_dtype"])
+            torch.set_grad_enabled(settings["set_grad_enabled"])
     changed = (i for i, (a, b) in enumerate(zip(arguments, copies, strict=True)) if differs(a, b))
-    return Outcome(value=value, changed=tuple(changed))
+    return Outcome(value=value, changed=tuple(changed), left=left)
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "set_default_dtype": torch.get_default_dtype(),
+        "set_grad_enabled": torch.is_grad_enabled(),
+    }
+
+
+class Interrupted(BaseException):
+    """^C was pressed: unlike a KeyboardInterrupt that an answer raises, it ends the check."""
+
+
+class _Sink(io.StringIO):
+    def write(self, text: str) -> int:
+        if self.tell() > 200_000:
+            raise TooMuch("it prints without an end")
+        return super().write(text)
+
+
+@contextmanager
+def _few_prints() -> Iterator[None]:
+    """Let through what an answer prints, but not without end; nothing from an error's end."""
+    sink = _Sink()
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        yield
 
 
 def copy_of(value: Any) -> Any:
@@ -95,7 +146,7 @@ def fixed_random_numbers(seed: int = 0) -> Iterator[None]:
 
 
 def call_within(seconds: float | int, function: Callable[[], Any]) -> Any:
-    """Return `function()`, or raise TooSlow after `seconds`.
+    """Return `function()`, or raise TooSlow after `seconds` of CPU time.
 
     In the main thread of Unix a timer signal interrupts the call where it is; elsewhere the call
     runs in a thread of its own. A loop inside one call of compiled code is beyond both.
@@ -112,14 +163,25 @@ def _call_with_signal(seconds: float | int, function: Callable[[], Any]) -> Any:
         if running:
             raise TooSlow
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)  # again, should an answer swallow the first
+    def interrupt(*_: Any) -> None:
+        raise Interrupted
+
+    timers = [
+        (signal.SIGPROF, signal.ITIMER_PROF, seconds),  # CPU time: a busy machine is no fault
+        (signal.SIGALRM, signal.ITIMER_REAL, 6 * seconds),  # and for an answer that only waits
+    ]
+    before = [signal.signal(number, stop) for number, _, _ in timers]
+    ctrl_c = signal.signal(signal.SIGINT, interrupt)
+    for _, timer, limit in timers:
+        signal.setitimer(timer, limit, 0.2)  # again, should an answer swallow the first
     try:
         return function()
     finally:
         running = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (number, timer, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, ctrl_c)
 
 
 def _call_in_thread(seconds: float | int, function: Callable[[], Any]) -> Any:

@@ -1,0 +1,162 @@
+"""Find what an answer does wrong: the smallest change of the reference that explains it.
+
+A candidate is the reference with a switch, with an edited argument (`input_edits`) or with an
+edited result (`output_edits`). One that gives the answer's results in all cases is named; else two
+together are tried, then `relations`, and at last the shown case alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, islice
+from typing import Any
+
+from lib.exercises.comparing import same
+from lib.exercises.input_edits import input_edits
+from lib.exercises.output_edits import output_edits
+from lib.exercises.relations import relation
+from lib.exercises.running import Outcome, TooSlow, copy_of
+
+MOST = 150  # candidates of one kind: a pair too much is not worth the wait
+
+Switches = Mapping[str, Mapping[Any, str]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An exercise's cases, with what was expected and what an answer did in each."""
+
+    reference: Callable[..., Any]
+    switches: Switches
+    names: list[str]  # of the arguments; empty if the cases only say how an answer is called
+    cases: Sequence[tuple]
+    expected: Sequence[Outcome]
+    got: Sequence[Outcome]
+    wrong: Sequence[int]  # the cases in which they differ, the smallest first
+    again: Callable[[tuple], Outcome]  # run the answer on other arguments
+    seconds: float | int = 5
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the reference, and what to say of an answer that makes it."""
+
+    sentences: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    before: tuple[Callable[[tuple], tuple], ...] = ()
+    after: tuple[Callable[[Any], Any], ...] = ()
+
+    def __add__(self, other: "Change") -> "Change":
+        return Change(
+            self.sentences + other.sentences,
+            self.settings | other.settings,
+            self.before + other.before,
+            self.after + other.after,
+        )
+
+    def __str__(self) -> str:
+        return " And: ".join(self.sentences)
+
+    def result(self, trial: Trial, i: int) -> Outcome:
+        """What the changed reference does in case `i`. Errors of an edit are a failed Outcome."""
+        try:
+            case = trial.cases[i]
+            for edit in self.before:
+                case = edit(case)
+            outcome = trial.expected[i]
+            if self.before or self.settings:
+                value = trial.reference(*map(copy_of, case), **self.settings)
+                outcome = Outcome(value=value)
+            if outcome.error is not None:
+                return outcome
+            value = outcome.value
+            for edit in self.after:
+                value = edit(value)
+            return Outcome(value=value)
+        except Exception as error:
+            return Outcome(error=TooSlow() if self.before or self.after else error)
+
+
+def diagnose(trial: Trial) -> str | None:
+    """Return what the answer does wrong, if a change of the reference explains it."""
+    switches, before = _settings(trial), _edited(trial)
+    values = [outcome.value for outcome in trial.expected if outcome.error is None]
+    largest = max(values, key=lambda v: len(v) if isinstance(v, list | tuple) else 0, default=None)
+    after = [Change((s,), after=(e,)) for s, e in output_edits(largest)]
+    everywhere = range(len(trial.cases))
+    for candidates in (switches, after, before):
+        if found := _first(candidates, trial, everywhere):
+            return found
+    if found := relation(trial):
+        return found
+    pairs = [
+        _pairs(switches, switches), _pairs(switches, after), _pairs(switches, before),
+    ]  # fmt: skip
+    for candidates in pairs:
+        if found := _first(candidates, trial, everywhere):
+            return found
+    return None
+
+
+def diagnose_shown(trial: Trial) -> str | None:
+    """Return what explains the answer in the cases that differ, or in the shown one alone."""
+    switches, before = _settings(trial), _edited(trial)
+    first = trial.wrong[0]
+    value = trial.expected[first].value
+    after = [Change((s,), after=(e,)) for s, e in output_edits(value)]
+    for candidates in (switches, after, before):
+        if found := _first(candidates, trial, trial.wrong):
+            return (
+                f"In the cases that differ: {found}"
+                if len(trial.wrong) > 1
+                else f"On this input: {found}"
+            )
+    for candidates in (switches, after, before, _pairs(switches, switches)):
+        if found := _first(candidates, trial, [first]):
+            return f"On this input it does what this slip would: {found}"
+    return None
+
+
+def _settings(trial: Trial) -> list[Change]:
+    return [
+        Change((sentence,), {name: value})
+        for name, settings in trial.switches.items()
+        for value, sentence in settings.items()
+    ]
+
+
+def _edited(trial: Trial) -> list[Change]:
+    edits = input_edits(trial.cases[0], trial.names) if trial.names else ()
+    return [Change((sentence,), before=(edit,)) for sentence, edit in edits]
+
+
+def _pairs(left: list[Change], right: list[Change]) -> Iterator[Change]:
+    both = combinations(left, 2) if left is right else ((a, b) for a in left for b in right)
+    return (
+        a + b for a, b in both
+        if not (a.settings.keys() & b.settings.keys())
+    )  # fmt: skip
+
+
+def _first(candidates: Any, trial: Trial, where: Sequence[int]) -> str | None:
+    """The first candidate that does what the answer does in the cases `where`."""
+    order = [i for i in trial.wrong if i in where] + [i for i in where if i not in trial.wrong]
+    if not _telling([trial.got[i] for i in order]):
+        return None
+    for candidate in islice(candidates, MOST):
+        if all(_alike(candidate.result(trial, i), trial.got[i]) for i in order):
+            return str(candidate)
+    return None
+
+
+def _alike(expected: Outcome, got: Outcome) -> bool:
+    if expected.error is not None or got.error is not None:
+        return repr(expected.error) == repr(got.error)
+    return same(expected.value, got.value)
+
+
+def _telling(outcomes: list[Outcome]) -> bool:
+    """Whether the results are so many that agreement is no accident: bools and small integers."""
+    values = [outcome.value for outcome in outcomes if outcome.error is None]
+    if len(values) == 1 and isinstance(values[0], int | bool | type(None)):
+        return False
+    return bool(outcomes)

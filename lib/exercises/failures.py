@@ -1,0 +1,134 @@
+"""Say what is wrong with an answer that fails, or returns another kind of thing than asked for."""
+
+import dis
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.exercises.comparing import kind
+from lib.exercises.running import Outcome, TooMuch
+
+KINDS: list[tuple[type[BaseException] | tuple, str]] = [
+    (TooMuch, "It prints without an end."),
+    (SystemExit, "It ends the program: return the result instead of calling `exit`."),
+    (KeyboardInterrupt, "It raises KeyboardInterrupt, as if the reader had stopped it."),
+    (RecursionError, "It calls itself without an end: a case must be left that needs no call."),
+    (NameError, "It uses a name that is not defined: {}."),
+    (ZeroDivisionError, "It divides by zero."),
+    (KeyError, "It looks up a key that is not there: {}. Ask with `.get` or `in` first."),
+    (IndexError, "An index points past the end: {}."),
+    (AttributeError, "It asks for something that this kind of value does not have: {}."),
+    (OverflowError, "A number becomes too large: {}."),
+    (AssertionError, "An `assert` of its own fails."),
+]
+
+
+def failure(error: BaseException | None, due: BaseException | None, answer: Any) -> str | None:
+    """Say in words why an answer stops with an error, where none is due."""
+    if error is None or (due is not None and isinstance(error, type(due))):
+        return None
+    name, text = type(error).__name__, (str(error).splitlines() or [""])[0][:100]
+    for types, sentence in KINDS:
+        if isinstance(error, types):
+            return f"It raises {name}. {sentence.format(text)}"
+    if isinstance(error, RuntimeError) and any(w in text for w in ("size", "shape", "dimension")):
+        return f"It raises {name}. Two tensors of shapes that do not fit meet: {text}."
+    if isinstance(error, TypeError | ValueError | RuntimeError) and text:
+        return f"It raises {name}: {text}. The step does not work for values of this kind or size."
+    return f"It raises {name}{': ' + text if text else ''}, and so gives no result."
+
+
+def misfit(answer: Any, case: tuple) -> str | None:
+    """Return a sentence if the answer cannot be called with as many arguments as a case has."""
+    try:
+        signature = inspect.signature(answer)
+    except (TypeError, ValueError):  # some built-in functions hide theirs
+        return None
+    try:
+        signature.bind(*case)
+    except TypeError:
+        return f"It is called with {len(case)} arguments, but takes {signature}."
+    return None
+
+
+def slip_of_kind(answer: Any, expected: Sequence[Outcome], got: Sequence[Outcome]) -> str | None:
+    """Say that all wrong results are of another kind than asked for: None, a tensor, a text, …"""
+    pairs = list(zip(expected, got, strict=True))
+    if any(e.error is not None or g.error is not None for e, g in pairs):
+        return None
+    values = [(e.value, g.value) for e, g in pairs]
+
+    def all_are(test: Callable[[Any, Any], bool]) -> bool:
+        return all(test(e, g) for e, g in values)
+
+    if all_are(lambda e, g: e is not None and g is None):
+        missing = " Is the `return` missing?" if not _returns(answer) else ""
+        return f"It returns None.{missing}"
+    if all_are(lambda e, g: isinstance(g, Iterator)):
+        return "It returns a generator or iterator: wrap it in `list(...)`."
+    if all_are(lambda e, g: isinstance(g, Tensor) and (g.is_meta or g.layout != torch.strided)):
+        word = "a meta tensor, which holds no numbers" if values[0][1].is_meta else "a sparse one"
+        return f"It returns {word}: an ordinary tensor is asked for."
+    number = (int, float, np.number)
+    if all_are(lambda e, g: isinstance(e, number) and isinstance(g, Tensor) and g.numel() == 1):
+        return "It returns a tensor where a plain number is asked for: use `.item()`."
+    if all_are(lambda e, g: isinstance(e, Tensor) and e.dim() == 0 and isinstance(g, number)):
+        return (
+            "It returns a plain number where a tensor is asked for: no gradient flows through it."
+        )
+    if all_are(lambda e, g: isinstance(e, bool) and not isinstance(g, bool | np.bool_)):
+        return f"It returns {kind(values[0][1])}, not True or False."
+    if all_are(lambda e, g: isinstance(e, int) and isinstance(g, float) and e == g):
+        return "It returns a float where an integer is asked for: use `//`, `int` or `math.ceil`."
+    if all_are(_only_dtype):
+        return f"The numbers are right, but of dtype {str(values[0][1].dtype)[6:]}, not " + (
+            f"{str(values[0][0].dtype)[6:]}."
+        )
+    return _container(values, all_are)
+
+
+def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
+    """Other containers than those asked for."""
+    holders = (list, tuple, dict, Tensor, np.ndarray)
+    if all_are(lambda e, g: isinstance(e, tuple) and isinstance(g, Tensor | int | float)):
+        return f"One value alone is returned; {len(values[0][0])} are asked for, as a tuple."
+    if all_are(lambda e, g: isinstance(g, tuple) and not isinstance(e, list | tuple)):
+        return f"It returns a tuple of {len(values[0][1])} where {kind(values[0][0])} is asked for."
+    if all_are(lambda e, g: isinstance(e, list | tuple) and isinstance(g, dict | set)):
+        return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}: the order is lost."
+    if all_are(lambda e, g: isinstance(e, holders) and isinstance(g, str | bool | int | float)):
+        return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}: only a part of it."
+    if all_are(lambda e, g: isinstance(e, dict) and isinstance(g, list | tuple | Tensor | set)):
+        return f"It returns {kind(values[0][1])}, not a dictionary: what belongs to what is lost."
+    return None
+
+
+def _only_dtype(expected: Any, got: Any) -> bool:
+    if not (isinstance(expected, Tensor) and isinstance(got, Tensor)):
+        return False
+    if expected.shape != got.shape or expected.dtype == got.dtype or got.is_complex():
+        return False
+    loose = 1e-4 if torch.float32 in (expected.dtype, got.dtype) else 0.0
+    if torch.bfloat16 in (expected.dtype, got.dtype):
+        loose = 1e-2
+    return torch.allclose(expected.double(), got.double(), rtol=loose, atol=loose, equal_nan=True)
+
+
+def _returns(answer: Any) -> bool:
+    """Whether the code of an answer returns anything but None."""
+    code = getattr(answer, "__code__", None)
+    if code is None:
+        return True
+    steps = list(dis.get_instructions(code))
+    for before, step in zip([None, *steps], steps, strict=False):
+        if step.opname == "RETURN_CONST" and step.argval is not None:
+            return True
+        if step.opname == "RETURN_VALUE" and not (
+            before.opname.startswith("LOAD_CONST") and before.argval is None
+        ):
+            return True
+    return False

@@ -1,0 +1,232 @@
+"""How an answer's results relate to the expected ones: a factor, a summand, an unused argument.
+
+The first relation that holds in all cases is told. A factor or a summand that changes with the
+arguments is found by doubling each: what doubles is proportional.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from lib.exercises.comparing import same
+from lib.exercises.running import copy_of
+
+if TYPE_CHECKING:
+    from lib.exercises.diagnosis import Trial
+
+
+def relation(trial: "Trial") -> str | None:
+    """Return a sentence on how results relate to the expected ones in all cases, or None."""
+    if any(outcome.error is not None for outcome in (*trial.expected, *trial.got)):
+        return None
+    expected = [_numbers(outcome.value) for outcome in trial.expected]
+    got = [_numbers(outcome.value) for outcome in trial.got]
+    if any(
+        e is None or g is None or e.shape != g.shape for e, g in zip(expected, got, strict=True)
+    ):
+        return _unused(trial)
+    finite = all(
+        e.isfinite().all() and g.isfinite().all() for e, g in zip(expected, got, strict=True)
+    )
+    checks = [_constant, _by_rows] if finite else [_support]
+    for check in checks:
+        if found := check(expected, got):
+            return found
+    return _support(expected, got) or _unused(trial) or _monomial(trial)
+
+
+def _numbers(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return None if value.is_complex() else value.detach().double()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return torch.tensor(float(value), dtype=torch.float64)
+
+
+def _constant(expected: list[Tensor], got: list[Tensor]) -> str | None:
+    """One factor or one summand for all numbers of all cases."""
+    e, g = torch.cat([x.flatten() for x in expected]), torch.cat([x.flatten() for x in got])
+    if len(e.unique()) < 2 or torch.allclose(e, g):
+        return None
+    some = e.abs() > 1e-9
+    if some.any() and torch.equal(some, g.abs() > 1e-9):
+        ratio = g[some] / e[some]
+        if torch.allclose(ratio, ratio[0].expand_as(ratio), rtol=1e-4, atol=0):
+            return f"Every number is {_named(ratio[0].item())} times what is asked for."
+    shift = g - e
+    if torch.allclose(shift, shift[0].expand_as(shift), rtol=1e-4, atol=1e-7):
+        word = "large" if shift[0] > 0 else "small"
+        return f"Every number is too {word} by {_named(abs(shift[0].item()))}."
+    return None
+
+
+def _by_rows(expected: list[Tensor], got: list[Tensor]) -> str | None:
+    """A factor or a summand for each row: what is divided by a wrong sum, or shifted."""
+    pairs = [(e, g) for e, g in zip(expected, got, strict=True) if e.dim() and e.shape[-1] > 2]
+    if not pairs:
+        return None
+    nonzero = all(torch.equal(e.abs() > 1e-9, g.abs() > 1e-9) for e, g in pairs)
+    ratios = [torch.where(e.abs() > 1e-9, g / e, math.nan) for e, g in pairs]
+    if nonzero and all(_even(r) for r in ratios):
+        sums = all(
+            torch.allclose(e.sum(-1), torch.ones_like(e.sum(-1)), atol=1e-4) for e, _ in pairs
+        )
+        end = " They must sum to 1: divide by their sum." if sums else ""
+        return f"Within a row the proportions are right, but each row has a factor of its own.{end}"
+    if all(_even(g - e) for e, g in pairs):
+        return "Each row is shifted: it is too large or too small by one number of its own."
+    return None
+
+
+def _even(x: Tensor) -> bool:
+    middle = x.nanmedian(-1, keepdim=True).values
+    return bool(((x - middle).abs() <= 1e-4 * middle.abs() + 1e-6)[~x.isnan()].all())
+
+
+def _support(expected: list[Tensor], got: list[Tensor]) -> str | None:
+    """Which numbers are kept, where others are set to -inf or 0."""
+    if not any((~_kept(e)).any() for e in expected) or any(g.isnan().any() for g in got):
+        return None
+    kept = [(_kept(e), _kept(g)) for e, g in zip(expected, got, strict=True)]
+    if any(e.dim() == 0 for e, _ in kept):
+        return None
+    wrong = [(e, g) for e, g in kept if not torch.equal(e, g)]
+    if not wrong:
+        return "The right numbers are kept, but their values are changed."
+    values = all(
+        torch.allclose(e[k & h], g[k & h], rtol=1e-4)
+        for e, g, (k, h) in zip(expected, got, kept, strict=True)
+    )
+    end = "" if values else " The values of those that are kept are changed too."
+    missing = [int((e & ~g).sum()) for e, g in wrong]
+    added = [int((g & ~e).sum()) for e, g in wrong]
+    if all(torch.equal(e, ~g) for e, g in wrong):
+        return f"It keeps what should go, and drops what should stay.{end}"
+    if not any(added):
+        if not any(g.any() for _, g in wrong):
+            return f"Nothing is kept.{end}"
+        return f"It keeps too few{', each time one less' if set(missing) == {1} else ''}.{end}"
+    if not any(missing):
+        if all(g.all() for _, g in wrong):
+            return f"Everything is kept.{end}"
+        return f"It keeps too many{', each time one more' if set(added) == {1} else ''}.{end}"
+    if missing == added:
+        return f"It keeps as many as it should, but not the right ones.{end}"
+    return None
+
+
+def _kept(x: Tensor) -> Tensor:
+    return ~x.isneginf() & (x > -1e8) if x.isneginf().any() else (x != 0) & x.isfinite()
+
+
+def _unused(trial: "Trial") -> str | None:
+    """An argument that the answer does not look at, though the result depends on it."""
+    for i, name in enumerate(trial.names):
+        changed = [_changed(trial.cases[k], i) for k in trial.wrong[:3]]
+        changed = [c for c in changed if c is not None]
+        if not changed:
+            continue
+        blind, matters = True, False
+        for k, case in zip(trial.wrong, changed, strict=False):
+            right = _run(trial.reference, case)
+            matters |= right is not None and not same(trial.expected[k].value, right)
+            again = trial.again(case)
+            blind &= again.error is None and same(trial.got[k].value, again.value)
+        if blind and matters:
+            return f"It does not use `{name}`: the result stays the same when `{name}` changes."
+    return None
+
+
+def _changed(case: tuple, i: int) -> tuple | None:
+    value = copy_of(case[i])
+    if isinstance(value, Tensor) and value.is_floating_point() and value.numel():
+        value = value.detach().flip(0) * 1.5 + 0.25
+    elif isinstance(value, bool):
+        value = not value
+    elif isinstance(value, int | float):
+        value = value * 2
+    else:
+        return None
+    return (*case[:i], value, *case[i + 1 :])
+
+
+def _run(function: Callable[..., Any], case: tuple) -> Any:
+    try:
+        return function(*[copy_of(value) for value in case])
+    except Exception:
+        return None
+
+
+def _monomial(trial: "Trial") -> str | None:
+    """The factor or the summand by which a formula is wrong, as a product of its arguments."""
+    places = [i for i, v in enumerate(trial.cases[0]) if type(v) in (int, float)]
+    if len(places) != len(trial.cases[0]) or not isinstance(trial.expected[0].value, int | float):
+        return None
+    for kind in ("factor", "summand"):
+        if found := _power_law(trial, kind):
+            return found
+    return None
+
+
+def _power_law(trial: "Trial", kind: str) -> str | None:
+    def gap(case: tuple) -> float:
+        right, got = _run(trial.reference, case), trial.again(case)
+        if right is None or got.error is not None:
+            return math.nan
+        return got.value / right if kind == "factor" else got.value - right
+
+    try:
+        base_case = trial.cases[trial.wrong[-1]]
+        base = gap(base_case)
+        powers = []
+        for i, value in enumerate(base_case):
+            power = math.log2(gap((*base_case[:i], 2 * value, *base_case[i + 1 :])) / base)
+            powers.append(round(2 * power) / 2)
+            if abs(power - powers[-1]) > 1e-3:
+                return None
+
+        def law(case: tuple) -> float:
+            return math.prod(v**p for v, p in zip(case, powers, strict=True))
+
+        scale = base / law(base_case)
+        for case in trial.cases:
+            value = gap(case)
+            if not math.isclose(value, scale * law(case), rel_tol=1e-3, abs_tol=1e-9):
+                return None
+    except (ValueError, ZeroDivisionError, TypeError, OverflowError, AttributeError):
+        return None
+    product = _product(abs(scale), powers, trial.names)
+    if kind == "factor":
+        return f"The result is {product} times what is asked for."
+    word = "too much" if scale > 0 else "missing"
+    return f"The summand {product} is {word}."
+
+
+def _product(scale: float, powers: list[float], names: list[str]) -> str:
+    signs = {0.5: "√{}", 1.0: "{}", 2.0: "{}²", -1.0: "1/{}", -0.5: "1/√{}", -2.0: "1/{}²"}
+    parts = [
+        signs.get(p, "{}^" + f"{p:g}").format(n) for p, n in zip(powers, names, strict=True) if p
+    ]
+    if not math.isclose(scale, 1, rel_tol=1e-4) or not parts:
+        parts.insert(0, _named(scale))
+    return " · ".join(parts)
+
+
+def _named(number: float) -> str:
+    """A number in words where it has a name."""
+    names = {
+        math.log(2): "ln 2", 1 / math.log(2): "1 / ln 2", math.pi: "π", math.e: "e",
+        math.sqrt(2): "√2", 1 / math.sqrt(2): "1 / √2", 2**30: "2^30", 2**-30: "2^-30",
+        math.log(10): "ln 10", 1 / math.log(10): "1 / ln 10",
+    }  # fmt: skip
+    for value, name in names.items():
+        if math.isclose(number, value, rel_tol=1e-4):
+            return name
+    fraction = Fraction(number).limit_denominator(24)
+    if fraction and math.isclose(number, fraction, rel_tol=1e-4) and fraction.denominator > 1:
+        return str(fraction)
+    return f"{number:.6g}"
