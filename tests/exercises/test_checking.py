@@ -68,7 +68,7 @@ def report_of(answer, exercise=SOFTMAX):
 
 
 def test_the_exercise_proves_itself():
-    halves = (lambda logits, temperature: solution(logits, temperature) / 2, "0.5 times")
+    halves = (lambda logits, temperature: solution(logits, temperature) / 2, "1/2 times")
     assert_exercise(SOFTMAX, stub, solution, [halves])
 
 
@@ -155,7 +155,7 @@ def typo(logits, temperature):
         (lambda *a: solution(*a)[0], "Its shape is (3,), expected (1, 3)"),
         (lambda *a: solution(*a).double(), "dtype is float64, expected float32"),
         (lambda *a: solution(*a) * torch.nan, "NaN in 3 of 3"),
-        (lambda *a: solution(*a) / 2, "0.5 times"),
+        (lambda *a: solution(*a) / 2, "1/2 times"),
         (lambda *a: solution(*a) + torch.eye(3)[:1], "At [0, 0] it is"),
         (lambda *a: iter(solution(*a)), "generator"),
         (0.5, "A function is asked for, got 0.5"),
