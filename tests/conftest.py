@@ -1,6 +1,7 @@
 """Settings and fixtures that all tests share."""
 
 import os
+import tempfile
 
 import jaxtyping
 import pytest
@@ -16,6 +17,9 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("course")
+
+# A solved exercise is noted in the reader's state folder: not in that of who runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-")
 
 
 @pytest.fixture(scope="session")

@@ -23,22 +23,21 @@ and a wrong name is an ImportError. Calling it shows a report and never raises, 
 does. `exercise.report(answer)` returns the report. Tests: ``tests/exercises/assertions.py``.
 """
 
-import dis
 import inspect
-import linecache
-import re
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lib.display import publish
 from lib.exercises.comparing import brief, difference, size
 from lib.exercises.diagnosis import Switches, Trial, diagnose, diagnose_shown
-from lib.exercises.failures import failure, misfit, slip_of_kind
+from lib.exercises.failures import failing_line, failure, is_empty, misfit, plain, slip_of_kind
 from lib.exercises.progress import note
+from lib.exercises.reports import Report
 from lib.exercises.running import Outcome, TooSlow, call_within, run
 from lib.exercises.watching import Rule, Watch
+
+UNREADABLE = "It returns a value that cannot be looked at: a method of its own fails or never ends."
 
 
 @dataclass(frozen=True)
@@ -60,38 +59,6 @@ class Probe:
     sentence: str
     inputs: tuple
     wrong: Callable[[Any, Any], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result of a check: "open" (not answered), "wrong" or "right"."""
-
-    status: Literal["open", "wrong", "right"]
-    title: str
-    message: str
-    example: str = ""
-    mistake: str | None = None  # what was done wrong, where it is more than a difference
-
-    @property
-    def passed(self) -> bool:
-        """Whether the answer is right."""
-        return self.status == "right"
-
-    @property
-    def heading(self) -> str:
-        """What comes first, e.g. "Right: Scaled scores."."""
-        words = {"open": "Not answered yet", "wrong": "Not yet", "right": "Right"}[self.status]
-        return f"{words}: {self.title}{'' if self.title.endswith('?') else '.'}"
-
-    def __str__(self) -> str:
-        return f"{self.heading} {self.message}" + (f"\n\n{self.example}" if self.example else "")
-
-    def show(self) -> None:
-        """Show the report as the cell's output."""
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", self.example)), default=0))
-        block = f"\n\n{fence}text\n{self.example}\n{fence}" if self.example else ""
-        text = f"**{self.heading}** {_markdown(self.message)}{block}"
-        publish({"text/markdown": text, "text/plain": str(self)})
 
 
 @dataclass(frozen=True)
@@ -129,7 +96,7 @@ class Exercise:
 
     def report(self, answer: Any) -> Report:
         """Check `answer` and return the report."""
-        if answer is ... or answer is None or _is_empty(answer):
+        if answer is ... or answer is None or is_empty(answer):
             return self._open()
         if self.call is None and not callable(answer):
             return self._wrong(f"A function is asked for, got {brief(answer)}.", named=True)
@@ -146,6 +113,8 @@ class Exercise:
                 return self._open()
             if isinstance(outcomes[-1].error, TooSlow):
                 return self._too_slow(case, expected, outcomes)
+            if not plain(outcomes[-1].value):
+                return self._wrong(UNREADABLE, named=True)
         problems = [self._problem(e, o) for e, o in zip(expected, outcomes, strict=True)]
         if not any(problems):
             if watch.broken:
@@ -154,6 +123,8 @@ class Exercise:
         wrong = [i for i, problem in enumerate(problems) if problem]
         wrong.sort(key=lambda i: sum(map(size, cases[i])))
         first = wrong[0]
+        if UNREADABLE in problems:
+            return self._wrong(UNREADABLE, named=True)
         try:
             told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong)
         except Exception:  # a hostile value: the bare difference is told
@@ -177,6 +148,8 @@ class Exercise:
         regular = len(cases) - len(self.probes)
         first = wrong[0]
         usual = [i for i in wrong if i < regular]
+        if self.mistakes and (message := self._known_mistake(cases, expected, outcomes)):
+            return message, first
         if message := slip_of_kind(
             answer, [expected[i] for i in wrong], [outcomes[i] for i in wrong]
         ):
@@ -192,8 +165,6 @@ class Exercise:
             self.reference, self.switches, names, cases, expected, outcomes, wrong,
             lambda case: self._run(answer, case), self.seconds,
         )  # fmt: skip
-        if self.mistakes and (message := self._known_mistake(cases, expected, outcomes)):
-            return message, first
         if message := diagnose(trial):
             return message, first
         if failed:
@@ -263,7 +234,7 @@ class Exercise:
         except KeyboardInterrupt:
             raise
         except BaseException:
-            return "It returns a value that cannot be looked at."
+            return UNREADABLE
 
     def _known_mistake(
         self, cases: list[tuple], expected: list[Outcome], outcomes: list[Outcome]
@@ -310,39 +281,10 @@ class Exercise:
             else:
                 text = "".join(traceback.format_exception_only(outcome.error)).strip()
                 lines.append(f"{word}: {text}")
-        return "\n".join([*lines, *_failing_line(got.error, answer)])
-
-
-def _markdown(message: str) -> str:
-    """Keep `code` as it is; elsewhere escape what Markdown or HTML would read as more than text."""
-    return "".join(
-        part
-        if part.startswith("`")
-        else re.sub(r"[<>&*_$\[\]\\]", lambda m: f"&#{ord(m[0])};", part)
-        for part in re.split(r"(`[^`]+`)", message)
-    )
-
-
-def _is_empty(answer: Any) -> bool:
-    """Tell whether a function's body is only `...`, `pass` or a docstring."""
-    code = getattr(answer, "__code__", None)
-    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
-    if code is None or any(step.opname not in idle for step in dis.get_instructions(code)):
-        return False
-    returned = [s.argval for s in dis.get_instructions(code) if s.opname.endswith("_CONST")]
-    return returned[-1] is None
+        return "\n".join([*lines, *failing_line(got.error, answer)])
 
 
 def _names(reference: Callable[..., Any], count: int) -> list[str]:
     """Return the names of the first `count` arguments."""
     names = list(inspect.signature(reference).parameters)
     return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]
-
-
-def _failing_line(error: BaseException | None, answer: Any) -> list[str]:
-    """Return the line of the reader's own code that raised, if it is known."""
-    code = getattr(answer, "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    mine = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip() if mine else ""
-    return [f"in the line: {line}"] if line else []

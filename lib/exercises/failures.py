@@ -2,6 +2,8 @@
 
 import dis
 import inspect
+import linecache
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,6 +33,8 @@ def failure(error: BaseException | None, due: BaseException | None, answer: Any)
     """Say in words why an answer stops with an error, where none is due."""
     if error is None or (due is not None and isinstance(error, type(due))):
         return None
+    if due is not None:
+        return f"It raises {type(error).__name__}, expected {type(due).__name__}."
     name, text = type(error).__name__, (str(error).splitlines() or [""])[0][:100]
     for types, sentence in KINDS:
         if isinstance(error, types):
@@ -68,6 +72,11 @@ def slip_of_kind(answer: Any, expected: Sequence[Outcome], got: Sequence[Outcome
     if all_are(lambda e, g: e is not None and g is None):
         missing = " Is the `return` missing?" if not _returns(answer) else ""
         return f"It returns None.{missing}"
+    if all_are(lambda e, g: _nan(g) and not _nan(e)):
+        return (
+            "The result is NaN: look for 0 · inf, inf - inf, 0 / 0, or for the root or the "
+            "logarithm of a negative number."
+        )
     if all_are(lambda e, g: isinstance(g, Iterator)):
         return "It returns a generator or iterator: wrap it in `list(...)`."
     if all_are(lambda e, g: isinstance(g, Tensor) and (g.is_meta or g.layout != torch.strided)):
@@ -89,6 +98,13 @@ def slip_of_kind(answer: Any, expected: Sequence[Outcome], got: Sequence[Outcome
             f"{str(values[0][0].dtype)[6:]}."
         )
     return _container(values, all_are)
+
+
+def _nan(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        dense = value.layout == torch.strided and not value.is_meta and not value.is_complex()
+        return dense and value.numel() > 0 and bool(value.isnan().all())
+    return isinstance(value, float) and value != value
 
 
 def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
@@ -132,3 +148,32 @@ def _returns(answer: Any) -> bool:
         ):
             return True
     return False
+
+
+def is_empty(answer: Any) -> bool:
+    """Tell whether a function's body is only `...`, `pass` or a docstring."""
+    code = getattr(answer, "__code__", None)
+    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    if code is None or any(step.opname not in idle for step in dis.get_instructions(code)):
+        return False
+    returned = [s.argval for s in dis.get_instructions(code) if s.opname.endswith("_CONST")]
+    return returned[-1] is None
+
+
+def failing_line(error: BaseException | None, answer: Any) -> list[str]:
+    """Return the line of the reader's own code that raised, if it is known."""
+    code = getattr(answer, "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    mine = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip() if mine else ""
+    return [f"in the line: {line}"] if line else []
+
+
+def plain(value: Any) -> bool:
+    """Whether a value's length and items come from a known kind, not from code of the answer's."""
+    own = [getattr(type(value), name, None) for name in ("__len__", "__iter__", "__getitem__")]
+    if isinstance(value, Tensor | np.ndarray):
+        return True
+    if isinstance(value, list | tuple):
+        return not any(map(inspect.isfunction, own)) and all(map(plain, value))
+    return not any(map(inspect.isfunction, own))

@@ -33,6 +33,8 @@ def _places(x: Tensor) -> Tensor:
 
 
 NUMERIC: list[Edit] = [
+    ("The result is always 0.", torch.zeros_like),
+    ("The result is always 1.", torch.ones_like),
     ("The sign is turned.", torch.neg),
     ("The result is the natural logarithm of what is asked for.", torch.log),
     ("The result is the negative logarithm of what is asked for.", lambda x: -x.log()),
@@ -68,8 +70,6 @@ NUMERIC: list[Edit] = [
     ("The result is in GiB (2^30 bytes), not in bytes.", lambda x: x / 2**30),
     ("The result is in GB (10^9), not in single units.", lambda x: x / 1e9),
     ("The result is in MiB (2^20 bytes), not in bytes.", lambda x: x / 2**20),
-    ("The result is always 0.", torch.zeros_like),
-    ("The result is always 1.", torch.ones_like),
     ("A sigmoid is applied to the result.", torch.sigmoid),
 ]
 TENSOR: list[Edit] = [

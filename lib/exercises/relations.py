@@ -125,12 +125,14 @@ def _kept(x: Tensor) -> Tensor:
 
 def _unused(trial: "Trial") -> str | None:
     """An argument that the answer does not look at, though the result depends on it."""
+    if len(trial.wrong) < len(trial.cases) / 2:
+        return None
     for i, name in enumerate(trial.names):
         changed = [_changed(trial.cases[k], i) for k in trial.wrong[:3]]
         changed = [c for c in changed if c is not None]
         if not changed:
             continue
-        blind, matters = True, False
+        blind, matters = _blind_where_right(trial, i), False
         for k, case in zip(trial.wrong, changed, strict=False):
             right = _run(trial.reference, case)
             matters |= right is not None and not same(trial.expected[k].value, right)
@@ -139,6 +141,18 @@ def _unused(trial: "Trial") -> str | None:
         if blind and matters:
             return f"It does not use `{name}`: the result stays the same when `{name}` changes."
     return None
+
+
+def _blind_where_right(trial: "Trial", i: int) -> bool:
+    """Whether the answer ignores argument `i` in the cases in which it is right, too."""
+    for k in [k for k in range(len(trial.cases)) if k not in trial.wrong][:3]:
+        case = _changed(trial.cases[k], i)
+        again = trial.again(case) if case is not None else None
+        if again is not None and not (
+            again.error is None and same(trial.got[k].value, again.value)
+        ):
+            return False
+    return True
 
 
 def _changed(case: tuple, i: int) -> tuple | None:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.exercises import Exercise, Mistake, checking
+from lib.exercises import Exercise, Mistake, reports
 from lib.exercises.comparing import brief, difference
 from lib.exercises.running import TooSlow, call_within, copy_of, differs, fixed_random_numbers, run
 from tests.exercises.assertions import answers_in, assert_exercise
@@ -82,7 +82,7 @@ def test_the_exercise_proves_itself():
             {"mistakes": [*SOFTMAX.mistakes, Mistake(SOFTMAX.mistakes[0].wrong, "Another.")]},
             "expected 'Another.'",
         ),
-        ({"reference": SOFTMAX.mistakes[0].wrong}, "it is 0"),
+        ({"reference": SOFTMAX.mistakes[0].wrong}, "temperature"),
     ],
 )
 def test_a_bad_exercise_does_not_prove_itself(change, complaint):
@@ -123,7 +123,7 @@ def for_ever(logits, temperature):
 
 def only_small(logits, temperature):
     result = solution(logits, temperature)
-    return result if logits.shape[-1] == 3 else result * 0 + 1
+    return result if logits.shape[-1] == 3 else result + torch.arange(result.shape[-1]) ** 1.7
 
 
 def quits(logits, temperature):
@@ -141,7 +141,7 @@ def typo(logits, temperature):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (forgets_return, "returns None: is the `return` missing?"),
+        (forgets_return, "returns None. Is the `return` missing?"),
         (in_place, "changes its argument `logits` in place"),
         (for_ever, "stopped after 0.5 s"),
         (only_small, "right in 4 of 8 cases"),
@@ -149,12 +149,10 @@ def typo(logits, temperature):
         (recurses, "raises RecursionError"),
         (typo, "raises NameError"),
         (lambda logits: logits, "called with 2 arguments, but takes (logits)"),
-        (lambda *a: solution(*a).tolist(), "a list, expected a tensor"),
-        (lambda *a: solution(*a).mT, "Two dimensions seem to be swapped"),
-        (lambda *a: solution(*a).flatten(), "shaped otherwise"),
-        (lambda *a: solution(*a)[0], "Its shape is (3,), expected (1, 3)"),
-        (lambda *a: solution(*a).double(), "dtype is float64, expected float32"),
-        (lambda *a: solution(*a) * torch.nan, "NaN in 3 of 3"),
+        (lambda *a: solution(*a).mT, "The last two dimensions are swapped"),
+        (lambda *a: solution(*a).flatten(), "it is flattened"),
+        (lambda *a: solution(*a)[0], "Only the first row is returned"),
+        (lambda *a: solution(*a) * torch.nan, "The result is NaN"),
         (lambda *a: solution(*a) / 2, "1/2 times"),
         (lambda *a: solution(*a) + torch.eye(3)[:1], "At [0, 0] it is"),
         (lambda *a: iter(solution(*a)), "generator"),
@@ -166,6 +164,57 @@ def test_bad_answers_are_named(answer, message):
     report = report_of(answer)
     assert report.status == "wrong"
     assert message in report.message
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.tolist, torch.Tensor.double, torch.Tensor.numpy])
+def test_what_is_not_the_subject_is_accepted(change):
+    assert report_of(lambda *a: change(solution(*a))).passed
+
+
+def test_a_named_mistake_is_told_apart_from_a_difference():
+    named, difference_only = report_of(lambda *a: -solution(*a)), report_of(only_small)
+    assert named.mistake == named.message == "The sign is turned."
+    assert difference_only.mistake is None
+
+
+def interrupts(logits, temperature):
+    raise KeyboardInterrupt
+
+
+def prints_without_end(logits, temperature):
+    while True:
+        print("x" * 1000)
+
+
+class Hostile(list):
+    def __len__(self):
+        while True:
+            pass
+
+    __repr__ = __len__
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (interrupts, "raises KeyboardInterrupt"),
+        (prints_without_end, "prints without an end"),
+        (lambda *a: Hostile(), "cannot be looked at"),
+        (lambda *a: solution(*a).to("meta"), "a meta tensor"),
+        (lambda *a: solution(*a).to_sparse(), "a sparse one"),
+    ],
+)
+def test_hostile_answers_are_contained(answer, message):
+    assert message in SOFTMAX.report(answer).message
+
+
+def test_global_settings_are_put_back_and_told():
+    def leaks(logits, temperature):
+        torch.set_default_dtype(torch.float64)
+        return solution(logits, temperature)
+
+    assert "`torch.set_default_dtype` stays" in report_of(leaks).message
+    assert torch.get_default_dtype() == torch.float32
 
 
 def test_the_example_is_the_smallest_case_and_shows_the_line():
@@ -199,7 +248,7 @@ def test_a_wrong_answer_that_fails_as_a_known_mistake_does_gets_its_message():
 
 def test_calling_shows_the_report_and_never_raises(monkeypatch):
     shown = []
-    monkeypatch.setattr(checking, "publish", shown.append)
+    monkeypatch.setattr(reports, "publish", shown.append)
     assert SOFTMAX(solution) is None
     SOFTMAX(typo)
     SOFTMAX(lambda *a: "<b>*x*</b> `y`")
@@ -218,8 +267,8 @@ def test_calling_shows_the_report_and_never_raises(monkeypatch):
 def test_markup_in_messages_is_escaped():
     words = Exercise("Words", lambda: "a", lambda seed: [()], [], 1, 1)
     report = report_of(lambda: "<b>*x*</b>", words)
-    assert "&#60;b&#62;&#42;x" in checking._markdown(report.message)
-    assert checking._markdown("use `a[_]` not a_b") == "use `a[_]` not a&#95;b"
+    assert "&#60;b&#62;&#42;x" in reports.markdown(report.message)
+    assert reports.markdown("use `a[_]` not a_b") == "use `a[_]` not a&#95;b"
 
 
 def chance():
