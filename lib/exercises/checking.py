@@ -30,9 +30,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lib.exercises.comparing import brief, difference, size
-from lib.exercises.diagnosis import Switches, Trial, diagnose, diagnose_shown
+from lib.exercises.diagnosis import diagnose, diagnose_shown
 from lib.exercises.failures import failing_line, failure, is_empty, misfit, plain, slip_of_kind
 from lib.exercises.progress import note
+from lib.exercises.relations import Switches, Trial
 from lib.exercises.reports import Report
 from lib.exercises.running import Outcome, TooSlow, call_within, run
 from lib.exercises.watching import Rule, Watch

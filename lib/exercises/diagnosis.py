@@ -5,7 +5,7 @@ edited result (`output_edits`). One that gives the answer's results in all cases
 together are tried, then `relations`, and at last the shown case alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from typing import Any
@@ -15,27 +15,10 @@ from torch import Tensor
 from lib.exercises.comparing import same
 from lib.exercises.input_edits import input_edits
 from lib.exercises.output_edits import output_edits
-from lib.exercises.relations import relation
+from lib.exercises.relations import Trial, relation
 from lib.exercises.running import Outcome, TooSlow, copy_of
 
 MOST = 150  # candidates of one kind: a pair too much is not worth the wait
-
-Switches = Mapping[str, Mapping[Any, str]]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """An exercise's cases, with what was expected and what an answer did in each."""
-
-    reference: Callable[..., Any]
-    switches: Switches
-    names: list[str]  # of the arguments; empty if the cases only say how an answer is called
-    cases: Sequence[tuple]
-    expected: Sequence[Outcome]
-    got: Sequence[Outcome]
-    wrong: Sequence[int]  # the cases in which they differ, the smallest first
-    again: Callable[[tuple], Outcome]  # run the answer on other arguments
-    seconds: float | int = 5
 
 
 @dataclass(frozen=True)

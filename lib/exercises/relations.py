@@ -5,21 +5,36 @@ arguments is found by doubling each: what doubles is proportional.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lib.exercises.comparing import same
-from lib.exercises.running import copy_of
+from lib.exercises.running import Outcome, copy_of
 
-if TYPE_CHECKING:
-    from lib.exercises.diagnosis import Trial
+Switches = Mapping[str, Mapping[Any, str]]
 
 
-def relation(trial: "Trial") -> str | None:
+@dataclass(frozen=True)
+class Trial:
+    """An exercise's cases, with what was expected and what an answer did in each."""
+
+    reference: Callable[..., Any]
+    switches: Switches
+    names: list[str]  # of the arguments; empty if the cases only say how an answer is called
+    cases: Sequence[tuple]
+    expected: Sequence[Outcome]
+    got: Sequence[Outcome]
+    wrong: Sequence[int]  # the cases in which they differ, the smallest first
+    again: Callable[[tuple], Outcome]  # run the answer on other arguments
+    seconds: float | int = 5
+
+
+def relation(trial: Trial) -> str | None:
     """Return a sentence on how results relate to the expected ones in all cases, or None."""
     if any(outcome.error is not None for outcome in (*trial.expected, *trial.got)):
         return None
@@ -123,7 +138,7 @@ def _kept(x: Tensor) -> Tensor:
     return ~x.isneginf() & (x > -1e8) if x.isneginf().any() else (x != 0) & x.isfinite()
 
 
-def _unused(trial: "Trial") -> str | None:
+def _unused(trial: Trial) -> str | None:
     """An argument that the answer does not look at, though the result depends on it."""
     if len(trial.wrong) < len(trial.cases) / 2:
         return None
@@ -143,7 +158,7 @@ def _unused(trial: "Trial") -> str | None:
     return None
 
 
-def _blind_where_right(trial: "Trial", i: int) -> bool:
+def _blind_where_right(trial: Trial, i: int) -> bool:
     """Whether the answer ignores argument `i` in the cases in which it is right, too."""
     for k in [k for k in range(len(trial.cases)) if k not in trial.wrong][:3]:
         case = _changed(trial.cases[k], i)
@@ -175,7 +190,7 @@ def _run(function: Callable[..., Any], case: tuple) -> Any:
         return None
 
 
-def _monomial(trial: "Trial") -> str | None:
+def _monomial(trial: Trial) -> str | None:
     """The factor or the summand by which a formula is wrong, as a product of its arguments."""
     places = [i for i, v in enumerate(trial.cases[0]) if type(v) in (int, float)]
     if len(places) != len(trial.cases[0]) or not isinstance(trial.expected[0].value, int | float):
@@ -186,7 +201,7 @@ def _monomial(trial: "Trial") -> str | None:
     return None
 
 
-def _power_law(trial: "Trial", kind: str) -> str | None:
+def _power_law(trial: Trial, kind: str) -> str | None:
     def gap(case: tuple) -> float:
         right, got = _run(trial.reference, case), trial.again(case)
         if right is None or got.error is not None:
