@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from lib.downloads import download
+from lib.settings import require
 
 # Not documentation in English, or not there in every installation.
 SKIPPED_FOLDERS = {
@@ -37,8 +38,7 @@ def english(n_bytes: int = 1_100_000) -> str:
     The order is fixed (topics, then files, by name), so that a Python version always gives the
     same text. Raises ValueError if `n_bytes` is not positive or more than there is.
     """
-    if n_bytes <= 0:
-        raise ValueError(f"n_bytes must be positive, got {n_bytes}")
+    require("n_bytes", n_bytes, "[1, inf)", whole=True)
     parts, size = [], 0
     for part in _documentation():
         parts.append(part)
@@ -89,8 +89,7 @@ def code(n_bytes: int = 300_000) -> str:
 
     Raises ValueError if `n_bytes` is not positive or more than there is.
     """
-    if n_bytes <= 0:
-        raise ValueError(f"n_bytes must be positive, got {n_bytes}")
+    require("n_bytes", n_bytes, "[1, inf)", whole=True)
     parts, size = [], 0
     for file in _python_files(Path(sysconfig.get_path("stdlib"))):
         parts.append(_without_docstrings(file))
@@ -121,8 +120,8 @@ def arithmetic(n_bytes: int = 300_000, seed: int = 0) -> str:
 
     Raises ValueError if `n_bytes` is not positive.
     """
-    if n_bytes <= 0:
-        raise ValueError(f"n_bytes must be positive, got {n_bytes}")
+    require("n_bytes", n_bytes, "[1, inf)", whole=True)
+    require("seed", seed, "(-inf, inf)", whole=True)
     random, lines, size = Random(seed), [], 0
     operations = {"+": operator.add, "-": operator.sub, "*": operator.mul}
     while size < n_bytes:

@@ -39,7 +39,7 @@ def test_a_shorter_text_is_the_beginning_of_a_longer_one():
 
 @pytest.mark.parametrize("n_bytes", [0, -5])
 def test_size_must_be_positive(n_bytes):
-    with pytest.raises(ValueError, match=f"n_bytes must be positive, got {n_bytes}"):
+    with pytest.raises(ValueError, match=f"n_bytes must be an integer at least 1, got {n_bytes}"):
         corpora.english(n_bytes)
 
 
@@ -105,5 +105,5 @@ def test_arithmetic_is_right():
 
 @pytest.mark.parametrize("make", [corpora.code, corpora.arithmetic])
 def test_sizes_below_1_are_named(make):
-    with pytest.raises(ValueError, match="n_bytes must be positive, got 0"):
+    with pytest.raises(ValueError, match="n_bytes must be an integer at least 1, got 0"):
         make(0)

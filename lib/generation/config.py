@@ -120,8 +120,8 @@ class GenerationConfig:
         for sequence, bias in (self.sequence_bias or {}).items():
             if not (math.isinf(bias) if isinstance(bias, float) else False):
                 require(f"the bias of {sequence}", bias, "(-inf, inf)")
-        wrong = [s for s in self.stop_strings or () if not isinstance(s, str) or not s]
-        if wrong or not isinstance(self.stop_strings, tuple | list):
+        stops = self.stop_strings if isinstance(self.stop_strings, tuple | list) else [None]
+        if not all(isinstance(stop, str) and stop for stop in stops):
             raise ValueError(f"stop_strings must be texts, got {shortened(self.stop_strings)}")
         if self.grammar is not None and not isinstance(self.grammar, Grammar):
             raise ValueError(f"grammar must be a Grammar, got {shortened(self.grammar)}")
@@ -251,7 +251,7 @@ RANGES = {
     "min_length": "[0, inf)",
     "min_new_tokens": "[0, inf)",
     "num_beams": "[1, inf)",
-    "length_penalty": "(-inf, inf)",
+    "length_penalty": "[-20, 20]",
     "num_return_sequences": "[1, inf)",
     "num_beam_groups": "[1, inf)",
     "diversity_penalty": "[0, inf)",

@@ -17,6 +17,7 @@ from lib.generation.logits import History, checked, mirostat_1, mirostat_2, miro
 from lib.generation.prefill import check_entry, new_cache
 from lib.model import KVCache, LanguageModel
 from lib.model.inputs import PaddingMask
+from lib.settings import shortened
 from lib.tokenization import BPETokenizer
 from lib.tokenization.chat import encode_chat
 
@@ -225,6 +226,10 @@ def stream_text(
     ends count.
     """
     config = GenerationConfig() if config is None else config
+    if not isinstance(tokenizer, BPETokenizer):
+        raise ValueError(f"tokenizer must be a BPETokenizer, got {shortened(tokenizer)}")
+    if not isinstance(config, GenerationConfig):
+        raise ValueError(f"config must be a GenerationConfig, got {shortened(config)}")
     if config.num_beams > 1:
         raise ValueError("beam search knows its text only at the end: use generate, not a stream")
     if config.eos_token_id is None and tokenizer.stop_ids:

@@ -85,7 +85,7 @@ def top_n_sigma(logits: Float[Tensor, "B V"], n: float) -> Float[Tensor, "B V"]:
     mean = logits.masked_fill(~finite, 0).sum(dim=-1, keepdim=True) / count
     squares = (logits - mean).masked_fill(~finite, 0).square()
     sigma = (squares.sum(dim=-1, keepdim=True) / count).sqrt()
-    return keep(logits, logits >= logits.amax(dim=-1, keepdim=True) - n * sigma)
+    return keep(logits, logits >= logits.amax(dim=-1, keepdim=True) - float(n) * sigma)
 
 
 def tail_free(logits: Float[Tensor, "B V"], z: float) -> Float[Tensor, "B V"]:

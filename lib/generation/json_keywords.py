@@ -29,8 +29,8 @@ def types_of(schema: Mapping[str, Any]) -> set[str]:
     """The kinds that `type` names, all without it."""
     types = schema.get("type", list(KINDS))
     types = types if isinstance(types, list | tuple) else [types]
-    for one in types or [None]:
-        if one not in (*KINDS, "integer"):
+    for one in types if len(types) else [None]:
+        if not isinstance(one, str) or one not in (*KINDS, "integer"):
             raise ValueError(f"type must be one of JSON's seven, got {shortened(one)}")
     return set(types)
 

@@ -217,7 +217,9 @@ class _Compiler:
     def value(self, schemas: Sequence[Any], start: int, depth: int, level: int) -> int:
         """Any value that all schemas allow; the state after it."""
         end, seen = self.nfa.state(), set()
-        anything = all(schema is True or schema == {} for schema in schemas)
+        anything = all(
+            schema is True or (isinstance(schema, dict) and not schema) for schema in schemas
+        )
         for kind, held in self.alternatives(schemas, level):
             if kind in ("array", "object") and depth == 0 and anything:
                 continue

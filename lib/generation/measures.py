@@ -12,6 +12,8 @@ from lib.generation.config import GenerationConfig
 from lib.generation.logits import History
 from lib.generation.reshaping import entropy
 from lib.model import LanguageModel
+from lib.model.inputs import check_prompt
+from lib.settings import require
 
 
 def effective_vocabulary(logits: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
@@ -60,8 +62,8 @@ def surprise(model: LanguageModel, ids: Int[Tensor, "B T"], start: int = 1) -> F
     exp of its mean is the perplexity of the text under the model. Raises ValueError if start is
     below 1: nothing comes before the first token.
     """
-    if not 1 <= start < ids.shape[1]:
-        raise ValueError(f"start must be in 1 .. {ids.shape[1] - 1}, got {start}")
+    check_prompt(model.config, ids)
+    require("start", start, f"[1, {ids.shape[1] - 1}]", whole=True)
     hidden = model.hidden(ids[:, :-1])[:, start - 1 :]
     log_p = model.unembed(hidden).float().log_softmax(dim=-1)
     return -log_p.gather(-1, ids[:, start:, None])[..., 0]
@@ -69,8 +71,7 @@ def surprise(model: LanguageModel, ids: Int[Tensor, "B T"], start: int = 1) -> F
 
 def ngrams(tokens: Sequence[int], n: int) -> list[tuple[int, ...]]:
     """All n neighboring tokens of a text, in order."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+    require("n", n, "[1, inf)", whole=True)
     return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
 
 

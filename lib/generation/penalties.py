@@ -37,7 +37,9 @@ def repetition_penalty(
     """
     require("repetition_penalty", penalty, "(0, inf)")
     seen = token_counts(ids, logits.shape[-1], counted) > 0
-    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+    return torch.where(
+        seen, torch.where(logits < 0, logits * float(penalty), logits / float(penalty)), logits
+    )
 
 
 def presence_penalty(
@@ -50,7 +52,7 @@ def presence_penalty(
     ValueError unless penalty is finite (OpenAI allows -2 to 2).
     """
     require("presence_penalty", penalty, "(-inf, inf)")
-    return logits - penalty * (token_counts(ids, logits.shape[-1]) > 0).to(logits.dtype)
+    return logits - float(penalty) * (token_counts(ids, logits.shape[-1]) > 0).to(logits.dtype)
 
 
 def frequency_penalty(
@@ -61,7 +63,7 @@ def frequency_penalty(
     Source and errors as for `presence_penalty`.
     """
     require("frequency_penalty", penalty, "(-inf, inf)")
-    return logits - penalty * token_counts(ids, logits.shape[-1]).to(logits.dtype)
+    return logits - float(penalty) * token_counts(ids, logits.shape[-1]).to(logits.dtype)
 
 
 def no_repeat_ngram(

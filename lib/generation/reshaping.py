@@ -15,11 +15,8 @@ def temperature(logits: Float[Tensor, "B V"], value: float) -> Float[Tensor, "B 
     p_i ∝ exp(z_i / T). Source: Ackley, Hinton & Sejnowski (1985). Raises ValueError unless value
     is positive.
     """
-    if not value > 0:
-        raise ValueError(
-            f"temperature must be above 0, got {value}; for greedy decoding do not sample"
-        )
-    return logits / value
+    require("temperature", value, "(0, inf)")
+    return logits / float(value)
 
 
 def entropy(logits: Float[Tensor, "B V"]) -> Float[Tensor, "B"]:
@@ -72,5 +69,5 @@ def quadratic_smoothing(
     highest = logits.amax(dim=-1, keepdim=True)
     distance = logits - highest
     k, s = (3 - curve) / 2, (curve - 1) / 2
-    bent = highest - factor * (k * distance**2 - s * distance**3)
+    bent = highest - float(factor) * (k * distance**2 - s * distance**3)
     return torch.where(logits == -math.inf, logits, bent)

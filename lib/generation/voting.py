@@ -20,7 +20,7 @@ from lib.generation.decode import next_token
 from lib.generation.logits import History
 from lib.generation.prefill import check_entry, read_prompts
 from lib.model import LanguageModel
-from lib.settings import require
+from lib.settings import require, shortened
 
 T = TypeVar("T")
 
@@ -73,6 +73,8 @@ def majority_vote(answers: Sequence[T]) -> T:
 
     Raises ValueError if there is no answer at all.
     """
+    if not isinstance(answers, Sequence):
+        raise ValueError(f"answers must be a list, got {shortened(answers)}")
     votes = Counter(answer for answer in answers if answer is not None)
     if not votes:
         raise ValueError("there is no answer to vote for")
@@ -100,6 +102,8 @@ def pass_at_n(n_right: int, n_drawn: int, n: int) -> float:
     1 - C(n_drawn - n_right, n) / C(n_drawn, n): the unbiased estimate of Chen et al. (2021), from
     more draws than n. It is what best-of-n reaches with a perfect verifier.
     """
+    for name, value in (("n_right", n_right), ("n_drawn", n_drawn), ("n", n)):
+        require(name, value, "[0, inf)", whole=True)
     if not 0 <= n_right <= n_drawn or not 1 <= n <= n_drawn:
         raise ValueError(f"need 0 <= n_right <= n_drawn >= n >= 1, got {n_right}, {n_drawn}, {n}")
     return 1 - math.comb(n_drawn - n_right, n) / math.comb(n_drawn, n)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from lib.settings import shortened
+
 Number = float | int | np.number
 Numbers = Sequence[Number] | np.ndarray
 Quantity = Number | np.ndarray  # one number, or many at once
@@ -16,7 +18,7 @@ def positive_points(least: int, **columns: Numbers) -> list[Float[np.ndarray, " 
 
     Raises ValueError that names the column, if they are not, or if there are fewer than `least`.
     """
-    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    arrays = {name: as_numbers(name, column) for name, column in columns.items()}
     first, length = next((name, len(np.atleast_1d(a))) for name, a in arrays.items())
     for name, array in arrays.items():
         if array.ndim != 1 or len(array) != length:
@@ -29,6 +31,17 @@ def positive_points(least: int, **columns: Numbers) -> list[Float[np.ndarray, " 
     if length < least:
         raise ValueError(f"this law needs at least {least} points, got {length}")
     return list(arrays.values())
+
+
+def as_numbers(name: str, values: Quantity | Numbers) -> np.ndarray:
+    """The values as float64. Raises ValueError for what holds no numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "iuf" or array.dtype == object:
+            return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        array = None
+    raise ValueError(f"{name} must hold numbers, got {shortened(values)}")
 
 
 def logarithms(first: Point, second: Point, floor: Number) -> np.ndarray:

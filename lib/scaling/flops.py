@@ -7,6 +7,7 @@ and biases do a few operations per number and are left out, as in torch's own co
 
 from lib.model import ModelConfig
 from lib.scaling.counts import block_matrix_parameters, feedforward_matrix_parameters, parameters
+from lib.settings import require, require_choice
 
 
 def forward_flops_by_part(
@@ -157,13 +158,11 @@ def training_flops_per_token(config: ModelConfig, positions: int, method: str = 
         "PaLM": lambda: palm_training(config, positions),
         "exact": lambda: 3 * forward_flops(config, positions) / positions,
     }
-    if method not in methods:
-        raise ValueError(f"method must be one of {', '.join(methods)}, got {method!r}")
+    require_choice("method", method, methods)
     _check(positions, 1, 0)
     return float(methods[method]())
 
 
 def _check(positions: int, batch: int, past: int) -> None:
     for name, value, least in (("positions", positions, 1), ("batch", batch, 1), ("past", past, 0)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        require(name, value, f"[{least}, inf)", whole=True)

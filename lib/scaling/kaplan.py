@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from lib.scaling.checks import Number, Numbers, Quantity, positive_points
+from lib.scaling.checks import Number, Numbers, Quantity, as_numbers, positive_points
 
 PF_DAY = 1e15 * 24 * 3600  # FLOP
 PARAMETER_RANGE = (768, 1.5e9)  # non-embedding parameters of the smallest and the largest model
@@ -30,7 +30,7 @@ class KaplanLaw:
     D_c: Number
 
     def __call__(self, parameters: Quantity, tokens: Quantity) -> Quantity:
-        n, d = np.asarray(parameters, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
+        n, d = as_numbers("parameters", parameters), np.asarray(tokens, dtype=np.float64)
         return ((self.N_c / n) ** (self.alpha_N / self.alpha_D) + self.D_c / d) ** self.alpha_D
 
 
@@ -39,17 +39,17 @@ JOINT = KaplanLaw(alpha_N=0.076, alpha_D=0.103, N_c=6.4e13, D_c=1.8e13)  # table
 
 def loss_of_parameters(parameters: Quantity) -> Quantity:
     """L(N), trained to convergence on enough data: (8.8e13 / N)^0.076 (equation 1.1)."""
-    return (8.8e13 / np.asarray(parameters, dtype=np.float64)) ** 0.076
+    return (8.8e13 / as_numbers("parameters", parameters)) ** 0.076
 
 
 def loss_of_compute(flop: Quantity) -> Quantity:
     """L(C_min), the best for a budget: (3.1e8 PF-days / C)^0.050 (equation 1.3)."""
-    return (3.1e8 * PF_DAY / np.asarray(flop, dtype=np.float64)) ** 0.050
+    return (3.1e8 * PF_DAY / as_numbers("flop", flop)) ** 0.050
 
 
 def optimal_parameters(flop: Quantity) -> Quantity:
     """N_opt = 1.3e9 (C / PF-day)^0.73, non-embedding (appendix A, table 6)."""
-    return 1.3e9 * (np.asarray(flop, dtype=np.float64) / PF_DAY) ** 0.73
+    return 1.3e9 * (as_numbers("flop", flop) / PF_DAY) ** 0.73
 
 
 def fit_kaplan(parameters: Numbers, tokens: Numbers, loss: Numbers) -> KaplanLaw:

@@ -5,6 +5,7 @@ import math
 from lib.model import ModelConfig
 from lib.model.latent_attention import LatentConfig
 from lib.scaling.counts import parameters
+from lib.settings import require
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5}
 
@@ -29,8 +30,9 @@ def kv_cache_bytes(
 
     Raises ValueError for positions or batch below 1.
     """
-    if positions < 1 or batch < 1:
-        raise ValueError(f"positions and batch must be at least 1, got {positions} and {batch}")
+    require("positions", positions, "[1, inf)", whole=True)
+    require("batch", batch, "[1, inf)", whole=True)
+    require("bytes_per_number", bytes_per_number, "(0, inf)")
     kept = 0
     for layer in range(config.n_layers):
         window = config.layer_window(layer)
@@ -105,6 +107,8 @@ def end_activation_bytes(config: ModelConfig, positions: int, batch: int = 1) ->
 
 def activation_bytes(config: ModelConfig, positions: int, batch: int = 1) -> int:
     """float32 activations of `next_token_loss` on (batch, positions + 1) ids, until backward."""
+    require("positions", positions, "[1, inf)", whole=True)
+    require("batch", batch, "[1, inf)", whole=True)
     block = sum(block_activation_numbers(config).values())
     blocks = 4 * batch * positions * config.n_layers * block
     return blocks + end_activation_bytes(config, positions, batch)

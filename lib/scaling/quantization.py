@@ -5,6 +5,7 @@ from jaxtyping import Float, Int8
 from torch import Tensor, nn
 
 from lib.model import LanguageModel
+from lib.settings import require
 
 ROWS = 4096  # quantized at a time: a whole embedding would need much room for a moment
 
@@ -20,10 +21,10 @@ def quantize(
     Frantar et al. (2023), GPTQ, section 5.
     Raises ValueError for bits out of 2 .. 8 and a group that does not divide a row.
     """
-    if not 2 <= bits <= 8:
-        raise ValueError(f"bits must be in 2 .. 8, got {bits}")
+    require("bits", bits, "[2, 8]", whole=True)
     group = weight.shape[1] if group is None else group
-    if group < 1 or weight.shape[1] % group:
+    require("group", group, "[1, inf)", whole=True)
+    if weight.shape[1] % group:
         raise ValueError(f"group must divide the row's {weight.shape[1]} weights, got {group}")
     most = 2 ** (bits - 1) - 1
     grouped = weight.float().unflatten(1, (-1, group))
@@ -42,6 +43,8 @@ def dequantize(
 
 def bits_per_weight(bits: int, group: int, scale_bits: int = 16) -> float:
     """Bits that a weight takes with its share of the scale."""
+    require("bits", bits, "[1, inf)", whole=True)
+    require("group", group, "[1, inf)", whole=True)
     return bits + scale_bits / group
 
 

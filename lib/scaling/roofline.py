@@ -12,6 +12,7 @@ from lib.scaling.counts import expert_matrix_parameters, parameters
 from lib.scaling.devices import Device
 from lib.scaling.flops import forward_flops
 from lib.scaling.memory import kv_cache_bytes
+from lib.settings import require
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ class Step:
 
 def attainable_flops(intensity: float | int, device: Device) -> float:
     """The roofline: min(peak, intensity x bandwidth), in FLOP/s."""
-    if not intensity > 0:
-        raise ValueError(f"intensity must be above 0, got {intensity}")
+    require("intensity", intensity, "(0, inf)")
     return min(device.flops, intensity * device.bandwidth)
 
 
@@ -167,8 +167,7 @@ def mfu(flops_per_token: float | int, tokens_per_second: float | int, peak: floa
     Source: Chowdhery et al. (2022), PaLM, appendix B.
     """
     for name, value in (("flops_per_token", flops_per_token), ("peak", peak)):
-        if not value > 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
+        require(name, value, "(0, inf)")
     return flops_per_token * tokens_per_second / peak
 
 

@@ -33,7 +33,7 @@ def test_surprise_is_the_loss(pair):
         loss = reference(ids, labels=ids).loss.item()
     assert nats.mean().item() == pytest.approx(loss, abs=1e-4)
     torch.testing.assert_close(surprise(model, ids, 5), nats[:, 4:])
-    with pytest.raises(ValueError, match=r"start must be in 1 \.\. 11, got 0"):
+    with pytest.raises(ValueError, match=r"start must be an integer in \[1, 11\], got 0"):
         surprise(model, ids, 0)
 
 

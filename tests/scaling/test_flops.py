@@ -177,7 +177,7 @@ def test_bad_input():
     config = FAMILIES["GPT-2"]
     with pytest.raises(ValueError, match=r"method must be one of 6N, Kaplan.*got 'Casson'"):
         compute.training_flops_per_token(config, 8, "Casson")
-    with pytest.raises(ValueError, match="positions must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="positions must be an integer at least 1, got 0"):
         compute.forward_flops(config, 0)
-    with pytest.raises(ValueError, match="past must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="past must be an integer at least 0, got -1"):
         compute.forward_flops(config, 1, past=-1)

@@ -102,7 +102,7 @@ def test_bits():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"bits must be in 2 \.\. 8, got 1"):
+    with pytest.raises(ValueError, match=r"bits must be an integer in \[2, 8\], got 1"):
         quantize(torch.ones(2, 4), 1)
     with pytest.raises(ValueError, match="group must divide the row's 4 weights, got 3"):
         quantize(torch.ones(2, 4), 4, 3)

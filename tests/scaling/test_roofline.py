@@ -100,7 +100,7 @@ def test_bad_input():
         compute.attainable_flops(0.0, A100)
     with pytest.raises(ValueError, match="peak must be above 0, got 0"):
         compute.mfu(1.0, 1.0, 0.0)
-    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch must be an integer at least 1, got 0"):
         compute.decode_step(LLAMA, A100, batch=0)
 
 

@@ -1,0 +1,93 @@
+"""Runs hostile inputs and counts the answers: python -m tests.hostile [ROOM ...] [--show]
+
+Each module of this folder has CASES, pairs of a name and a function. A case may return; raise a
+clear error (ValueError, TypeError, an error of files, ... that a `raise` of lib itself or of the
+call's own signature made); raise an obscure one, out of the depths of a library; or take longer
+than ten seconds. The exit status is 1 if there is one of the last two.
+"""
+
+import argparse
+import contextlib
+import importlib
+import io
+import linecache
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import lib
+
+MOST_SECONDS = 10  # of processor time
+LIBRARY = str(Path(lib.__file__).parent)
+CLEAR = (ValueError, TypeError, OSError, ImportError, NotImplementedError)
+
+
+class TooLong(BaseException):
+    """A case has used up its time."""
+
+
+def judge(case: Callable[[], object]) -> tuple[str, str]:
+    """What becomes of a case: returned, clear, obscure or slow; and the message."""
+    signal.signal(signal.SIGPROF, _stop)
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    start = time.process_time()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            case()
+        kind, message = "returned", ""
+    except TooLong:
+        kind, message = "slow", f"more than {MOST_SECONDS} s"
+    except (Exception, SystemExit) as error:
+        kind = "clear" if is_clear(error) else "obscure"
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__}: {error!s:.100} ({Path(where.filename).name})"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    if time.process_time() - start > MOST_SECONDS:  # what no signal interrupts
+        kind = "slow"
+    return kind, message.replace("\n", " ")
+
+
+def is_clear(error: BaseException) -> bool:
+    """Whether lib itself, or the signature of what was called, raised it with a sentence."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    if not isinstance(error, CLEAR) or not str(error):
+        return False
+    if where.filename.startswith(LIBRARY):
+        return linecache.getline(where.filename, where.lineno).lstrip().startswith("raise")
+    return isinstance(error, TypeError) and Path(where.filename).parent == Path(__file__).parent
+
+
+def _stop(*_: object) -> None:
+    raise TooLong
+
+
+def main() -> int:
+    """Run the rooms named on the command line, or all of them."""
+    rooms = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile")
+    parser.add_argument("rooms", nargs="*", choices=[[], *rooms], help=", ".join(rooms))
+    parser.add_argument("--show", action="store_true", help="print the clear errors, too")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    total: Counter[str] = Counter()
+    for room in options.rooms or rooms:
+        counts: Counter[str] = Counter()
+        for name, case in importlib.import_module(f"tests.hostile.{room}").CASES:
+            kind, message = judge(case)
+            counts[kind] += 1
+            if kind in ("obscure", "slow") or (options.show and kind == "clear"):
+                print(f"{kind}: {room}: {name}: {message}", flush=True)
+        kinds = ("returned", "clear", "obscure", "slow")
+        print(f"{room}: " + ", ".join(f"{counts[kind]} {kind}" for kind in kinds), flush=True)
+        total += counts
+    return 1 if total["obscure"] or total["slow"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
