@@ -138,7 +138,8 @@ for value in VALUES:
         (f"generate(model={name})", lambda v=value: generate(v, IDS)),
         (f"surprise(start={name})", lambda v=value: surprise(model(), IDS, v)),
         (f"sample_many(n={name})", lambda v=value: sample_many(
-            model(), IDS, v if type(v) is not int else -v, GenerationConfig(do_sample=True, **SETTINGS))),
+            model(), IDS, v if type(v) is not int else -v,
+            GenerationConfig(do_sample=True, **SETTINGS))),
         (f"stream_text({name})", lambda v=value: list(
             stream_text(model(), TOKENIZER, v, GenerationConfig(**SETTINGS)))),
         (f"stream_text(tokenizer={name})", lambda v=value: list(

@@ -140,5 +140,5 @@ def test_bad_input():
             compute.activation_bytes(config.replace(**option), 8)
     with pytest.raises(ValueError, match=r"segments must be in 1 .. 3, got 4"):
         compute.checkpointed_activation_bytes(config, 8, segments=4)
-    with pytest.raises(ValueError, match="at least 1, got 0 and 1"):
+    with pytest.raises(ValueError, match="positions must be an integer at least 1, got 0"):
         compute.kv_cache_bytes(config, 0)
