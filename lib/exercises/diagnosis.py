@@ -86,6 +86,8 @@ def diagnose_shown(trial: Trial) -> str | None:
     """Return what explains the answer in the cases that differ, or in the shown one alone."""
     switches, before = _settings(trial), _edited(trial)
     first = trial.wrong[0]
+    if _few(trial.expected[first].value):
+        return None
     value = trial.expected[first].value
     after = [Change((s,), after=(e,)) for s, e in output_edits(value)]
     for candidates in (switches, after, before):
@@ -137,6 +139,13 @@ def _alike(expected: Outcome, got: Outcome) -> bool:
     if expected.error is not None or got.error is not None:
         return repr(expected.error) == repr(got.error)
     return same(expected.value, got.value)
+
+
+def _few(value: Any) -> bool:
+    """Whether a value is so small that a slip could give it by chance: a number, three items."""
+    if isinstance(value, Tensor):
+        return len(value.detach().flatten().unique()) < 4
+    return not isinstance(value, list | tuple | dict | str) or len(value) < 4
 
 
 def _telling(outcomes: list[Outcome]) -> bool:

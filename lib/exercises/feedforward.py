@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
+from lib.exercises.comparing import difference
 from lib.model.feedforward import gated_width
 from lib.model.routing import route, within_capacity
 
@@ -80,6 +81,11 @@ check_gated_width = Exercise(
             "2/3 is right; what is missing is to round up to a multiple of `multiple_of`.",
         ),
     ],
+    probes=[
+        Probe("Of 2/3 · d_ff first the whole part is taken, then it is rounded up.", (10, 2)),
+        Probe("Multiply by 2 before you divide by 3: 11 // 3 · 2 is 6, not 7.", (11, 1)),
+    ],
+    compare=lambda e, g: "It returns a float." if isinstance(g, float) else difference(e, g),
     difficulty=1,
     minutes=6,
 )
@@ -116,10 +122,6 @@ check_routing_weights = Exercise(
             lambda logits, k: _masked(logits, logits, k, 0.0).softmax(-1),
             "Experts that were not chosen have a weight: their logits were set to 0, and e^0 = 1. "
             "Set them to -inf.",
-        ),
-        Mistake(
-            lambda logits, k: logits.softmax(-1),
-            "All experts have a weight: keep only the k best of each token.",
         ),
         Mistake(
             lambda logits, k: (
@@ -179,6 +181,12 @@ check_balancing_loss = Exercise(
             "balance is k.",
         ),
     ],
+    probes=[
+        Probe(
+            "It fails where nobody chose the last expert: its count is 0 (`minlength`).",
+            (torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1]]), torch.tensor([[0], [1]])),
+        ),
+    ],
     difficulty=2,
     minutes=12,
 )
@@ -220,10 +228,6 @@ check_biased_weights = Exercise(
         Mistake(
             lambda scores, bias, k: _weights_of(scores, scores, k),
             "The bias is not used in the choice.",
-        ),
-        Mistake(
-            lambda scores, bias, k: _weights_of(scores, scores - bias, k),
-            "The sign of the bias is turned: a positive one makes an expert chosen more often.",
         ),
         Mistake(
             lambda scores, bias, k: _masked(scores, scores + bias, k, 0.0),

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
 from lib.model.norm_measures import influence
 
 
@@ -122,6 +122,21 @@ def _first_feature_only(function: Function, x: Tensor) -> bool:
     return bool(jacobian[:, 0, :, 0].triu(1).any())
 
 
+ONES = torch.ones(5, 3)
+
+
+def _one_leak(x: Tensor, later: int, source: int, by: tuple[int, ...]) -> Tensor:
+    """Row `later` of x, to which a sum over the features of row `source` is added."""
+    added = torch.zeros(len(x), 1).index_fill(0, torch.tensor(later), 1.0)
+    return x + added * (x[source] * torch.tensor(by, dtype=x.dtype)).sum()
+
+
+def _one_feature(x: Tensor) -> Tensor:
+    first = torch.zeros_like(x)
+    first[0, 0] = 1.0
+    return x + first * x[1, 1]
+
+
 check_leaks = Exercise(
     title="Does it leak?",
     reference=leaks,
@@ -142,6 +157,20 @@ check_leaks = Exercise(
         Mistake(
             lambda function, x: not leaks(function, x),
             "The answer is the wrong way round: True means that it leaks.",
+        ),
+    ],
+    probes=[
+        Probe(
+            "Influences of two features that cancel in a sum are influences: add sizes, not signs.",
+            (_named("x[0] += x[3, 0] - x[3, 1]", lambda x: _one_leak(x, 0, 3, (1, -1, 0))), ONES),
+        ),
+        Probe(
+            "A position in the middle may be the one that leaks: look at each pair of positions.",
+            (_named("x[2] += x[3]", lambda x: _one_leak(x, 2, 3, (1, 1, 1))), ONES),
+        ),
+        Probe(
+            "A feature may depend on another one of a later position: look at each pair of them.",
+            (_named("x[0, 0] += x[1, 1]", lambda x: _one_feature(x)), ONES),
         ),
     ],
     difficulty=3,

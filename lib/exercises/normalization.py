@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
 from lib.exercises.comparing import difference
 
 
@@ -158,6 +158,13 @@ check_gemma_norm = Exercise(
         ),
     ],
     compare=_exact,
+    probes=[
+        Probe(
+            "In a row of very small numbers eps decides: it belongs to the mean of squares, inside "
+            "the root, and is 1e-6.",
+            (torch.tensor([[1e-4, -2e-4, 3e-4]]), torch.zeros(3)),
+        ),
+    ],
     difficulty=2,
     minutes=15,
 )

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
+from lib.exercises.comparing import difference
+from lib.exercises.watching import forbid
 from lib.generation.logits import frequency_penalty, presence_penalty, repetition_penalty
-from lib.generation.logits import min_p as min_p_of_rows
 from lib.generation.logits import top_p as top_p_of_rows
 from lib.generation.measures import effective_vocabulary as of_rows
 from lib.generation.voting import majority_vote as vote
@@ -42,10 +43,6 @@ check_effective_vocabulary = Exercise(
         Mistake(
             lambda logits: math.exp(_entropy(logits).item() / math.log(2)),
             "The entropy is in bits (log2), but exp undoes nats (ln): use one base for both.",
-        ),
-        Mistake(
-            lambda logits: (-_entropy(logits)).exp().item(),
-            "The sign is turned: entropy is -Σ p ln p, which is positive.",
         ),
         Mistake(
             lambda logits: (-(logits.softmax(-1) * logits.softmax(-1).log()).sum()).exp().item(),
@@ -90,6 +87,17 @@ def _rising_top_p(logits: Tensor, p: float) -> Tensor:
     return _by_rank(logits, q.cumsum(-1) - q < p, descending=False)
 
 
+def _but_for_ties(expected: Tensor, got: Tensor) -> str | None:
+    """As always, but of equal logits any may be kept, or all that equal the last one kept."""
+    problem = difference(expected, got)
+    if problem and isinstance(got, Tensor) and got.shape == expected.shape:
+        kept, mine = (x[x > NOTHING].sort().values for x in (expected, got))
+        tied = len(expected.unique()) == 2 and mine.numel() in (kept.numel(), got.numel())
+        if tied and len(mine.unique()) == 1 and mine[0] == kept[0]:
+            return None
+    return problem
+
+
 check_top_p = Exercise(
     title="The nucleus",
     reference=top_p,
@@ -107,6 +115,13 @@ check_top_p = Exercise(
             "It compares each probability with p: p is for the sum over the kept tokens.",
         ),
     ],
+    probes=[
+        Probe(
+            "When the sum is exactly p, the set has reached p: one token more or less is kept.",
+            (torch.zeros(4), 0.5),
+        ),
+    ],
+    compare=_but_for_ties,
     difficulty=2,
     minutes=15,
 )
@@ -114,7 +129,7 @@ check_top_p = Exercise(
 
 def min_p(logits: Logits, p: float) -> Logits:
     """Keep tokens at least p times as probable as the most probable one."""
-    return min_p_of_rows(logits[None], p)[0]
+    return logits.masked_fill(logits < logits.max() + math.log(p), NOTHING)
 
 
 def _min_p_cases(seed: int) -> list[tuple]:
@@ -139,14 +154,15 @@ check_min_p = Exercise(
             "between logits: add ln p.",
         ),
         Mistake(
-            lambda logits, p: logits.masked_fill(logits < logits.max() - math.log(p), NOTHING),
-            "The sign of ln p is turned: ln p is negative, so the threshold is max + ln p.",
-        ),
-        Mistake(
             lambda logits, p: logits.masked_fill(logits < logits.max() - p, NOTHING),
             "It subtracts p itself: a factor between probabilities is ln p between logits.",
         ),
     ],
+    rule=forbid(
+        "The result is right, but it uses a softmax, which is what to do without: compare logits.",
+        "softmax",
+        "log_softmax",
+    ),
     difficulty=2,
     minutes=10,
 )
@@ -210,10 +226,6 @@ check_penalize = Exercise(
             lambda *a: _penalized(*a, once=True),
             "The frequency penalty is subtracted once; subtract it for each occurrence.",
         ),
-        Mistake(
-            lambda logits, ids, r, p, f: _penalized(logits, ids, r, -p, -f),
-            "The signs are turned: positive penalties make tokens less probable.",
-        ),
     ],
     difficulty=2,
     minutes=15,
@@ -260,6 +272,24 @@ check_vote = Exercise(
                 for a, p in zip(answers, log_p, strict=True)
             )[2],
             "None is no answer and has no vote.",
+        ),
+    ],
+    probes=[
+        Probe(
+            "Answer 0 is an answer too: ask `is not None`, since 0 counts as False.",
+            ([0, 0, 5], [-2.0, -3.0, -1.0]),
+        ),
+        Probe(
+            "Of two answers with one vote each the likelier must win, though it is the larger.",
+            ([3, 2], [-1.0, -2.0]),
+        ),
+        Probe(
+            "Of two answers with one vote each the likelier must win, though it is the smaller.",
+            ([2, 3], [-1.0, -2.0]),
+        ),
+        Probe(
+            "An answer's likelihood is that of its best continuation, not of its first or its sum.",
+            ([1, 2, 1, 2], [-4.0, -1.0, -0.5, -1.1]),
         ),
     ],
     difficulty=2,

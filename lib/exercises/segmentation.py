@@ -5,7 +5,7 @@ import random
 
 import regex
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
 
 # Viterbi
 
@@ -77,6 +77,15 @@ check_best_segmentation = Exercise(
         Mistake(_segment_worst, "It finds the least probable segmentation: is a sign turned?"),
         Mistake(_segment_backward, "The pieces come in reverse order: turn them at the end."),
     ],
+    probes=[
+        Probe(
+            "In a long word the best way to each position must be kept.",
+            ("ab" * 20, {"a": -2.0, "b": -2.5, "ab": -3.0, "ba": -4.0}),
+        ),
+    ],
+    seconds=2,
+    slow="Right on short words, but 40 letters take too long: are all segmentations tried? Each "
+    "letter multiplies their number. Keep the best way to each position, and build on it.",
     difficulty=3,
     minutes=25,
 )

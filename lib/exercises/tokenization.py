@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from itertools import pairwise
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise, Mistake, Probe
 from lib.exercises.segmentation import check_best_segmentation, check_split_threes
 
 __all__ = [
@@ -106,6 +106,18 @@ check_merge_once = Exercise(
             "Only the first place in each word is merged: a pair may come again further on.",
         ),
     ],
+    probes=[
+        Probe(
+            "A token may have several letters, and pairs are pairs of tokens: ('ha', 'b') ends in "
+            "the letters a and b, but it is not the pair ('a', 'b').",
+            ({("ha", "b"): 3, ("a", "b"): 5},),
+        ),
+        Probe(
+            "Of equal pairs the smallest is that of the smaller first token: compare the pairs, "
+            "not their joined texts.",
+            ({("ab", "c"): 2, ("a", "bd"): 2},),
+        ),
+    ],
     difficulty=1,
     minutes=12,
 )
@@ -193,6 +205,13 @@ check_encode_by_rank = Exercise(
         Mistake(_encode_last_rank_first, "It takes the merge learned last; the earliest is due."),
         Mistake(_encode_one_merge, "It stops after one merge: go on until no known pair is left."),
     ],
+    probes=[
+        Probe(
+            "It looks up the merged text: 'ab' + 'c' reads like 'a' + 'bc', but only the second is "
+            "a merge here. Look up the pair.",
+            ("abc", [("a", "bc"), ("a", "b"), ("b", "c")]),
+        ),
+    ],
     difficulty=2,
     minutes=15,
 )
@@ -246,6 +265,12 @@ check_wordpiece_scores = Exercise(
         ),
         Mistake(_scores_unweighted, "The words' own counts are left out."),
         Mistake(_scores_sum, "It divides by the sum of the two counts, not by their product."),
+    ],
+    probes=[
+        Probe(
+            "A token may have several letters: count tokens and their pairs, not letters.",
+            ({("ha", "b"): 3, ("a", "b"): 5},),
+        ),
     ],
     difficulty=1,
     minutes=8,
