@@ -107,7 +107,10 @@ def _support(expected: list[Tensor], got: list[Tensor]) -> str | None:
     if not any((~_kept(e)).any() for e in expected) or any(g.isnan().any() for g in got):
         return None
     kept = [(_kept(e), _kept(g)) for e, g in zip(expected, got, strict=True)]
-    if any(e.dim() == 0 for e, _ in kept):
+    weights = all((e >= 0).all() for e in expected)  # 0 means "dropped" among weights only
+    if any(e.dim() == 0 for e, _ in kept) or not (
+        weights or any(e.isneginf().any() for e in expected)
+    ):
         return None
     wrong = [(e, g) for e, g in kept if not torch.equal(e, g)]
     if not wrong:

@@ -183,7 +183,7 @@ def _penalty_cases(seed: int) -> list[tuple]:
     return [
         (logits, [0, 0, 1], 2.0, 0.5, 0.25),
         (logits, [], 1.5, 1.0, 1.0),
-        (torch.randn(12), torch.randint(12, (20,)).tolist(), 1.3, 0.4, 0.2),
+        (torch.randn(12), torch.randint(12, (20,)).tolist(), 1.3, 0.45, 0.2),
     ]
 
 
