@@ -3,8 +3,7 @@
 
 # Any of these can be given on the command line, as in: make lab PYTHON=python3.12
 PYTHON      ?= python3
-# On Linux pip's default torch brings several gigabytes of CUDA. To get the small CPU build, give
-# the CPU index that pytorch.org's install page shows: make lab TORCH_INDEX=https://...
+# Where PyTorch comes from beside pip's index, if not from where `CPU_BUILD` finds it
 TORCH_INDEX ?=
 # Further flags for JupyterLab, such as LAB_ARGS=--no-browser
 LAB_ARGS    ?=
@@ -20,6 +19,11 @@ VENV  := .venv
 RUN   := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PIP   := $(RUN) -m pip install --constraint constraints.txt
+# On Linux pip's default PyTorch brings gigabytes of CUDA. Where there is no NVIDIA card (/dev/dxg is
+# one in WSL), uv fetches the CPU build: it knows PyTorch's index. If that does not answer within
+# seconds, pip's default is taken.
+CPU_BUILD := $(PIP) uv && UV_HTTP_TIMEOUT=5 UV_HTTP_RETRIES=0 $(RUN) -m uv pip install \
+  --python $(RUN) --constraint constraints.txt --torch-backend=cpu torch
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Two processes share the test files. Each has one thread: two of each would disturb each other.
 # The chapters come first, being the longest; a process that dies ends the run as failed.
@@ -27,7 +31,8 @@ TWO   := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-re
 ALONE := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 export CHROMIUM
 
-.PHONY: help lab test test-browser exercises book notebooks figures experiments bench readme badges constraints clean
+.PHONY: help lab test test-browser exercises progress book notebooks handout figures experiments bench readme badges \
+  constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,26 +40,28 @@ help:
 	@echo "make test         run every check and every notebook"
 	@echo "make test-browser move every widget by keyboard in a browser, and read the book in it"
 	@echo "make exercises    judge right and wrong answers by the exercises' checks (NAMES=... for some)"
+	@echo "make progress     show which exercises are solved (kept on this machine only)"
 	@echo "make book         make the executed notebooks a web book: build/book/html"
 	@echo "make notebooks    execute notebooks/text/*.md into notebooks/*.ipynb (NAMES=00_tour for one)"
+	@echo "make handout      write the chapters without outputs and solutions: build/handout"
 	@echo "make figures      draw the committed figures again"
 	@echo "make experiments  train the models of the chapters' experiments again: hours (NAMES=... for some)"
 	@echo "make bench        measure against other libraries"
-	@echo "make readme       write the tables and badges of README.md"
+	@echo "make readme       write the tables and badges of README.md and docs/evidence.md"
 	@echo "make badges       write the set-up cell and the badges of all chapters"
 	@echo "make constraints  choose newer versions of everything that is installed"
 	@echo "make clean        remove caches (the installation is in .venv: remove that by hand)"
 
 lab: $(READY)
 	@$(RUN) -m lib.downloads
-	@$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(LAB_ARGS)
+	@$(RUN) -m tools.lab $(LAB_ARGS)
 
 test: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m lib.downloads
 	@$(RUN) -m tools.wheel
-	@$(ALONE) JUPYTER_PATH=$(CURDIR)/build/wheel/share/jupyter $(RUN) -m pytest \
+	@$(ALONE) JUPYTER_PATH="$(CURDIR)/build/wheel/share/jupyter" $(RUN) -m pytest \
 	  --nbmake --nbmake-timeout=300 $(TWO) build/wheel/notebooks tests $(TEST_ARGS)
 
 test-browser: $(VENV)/.browser $(VENV)/.book
@@ -65,6 +72,9 @@ test-browser: $(VENV)/.browser $(VENV)/.book
 
 exercises: $(READY)
 	@$(ALONE) $(RUN) -m tests.exercises.answers $(NAMES)
+
+progress: $(READY)
+	@$(RUN) -W ignore::RuntimeWarning:runpy -m lib.exercises.progress
 
 book: $(VENV)/.book
 	@$(RUN) -m lib.downloads
@@ -88,6 +98,9 @@ readme: $(READY)
 
 badges: $(READY)
 	@$(RUN) -m tools.badges
+
+handout: $(READY)
+	@$(RUN) -m tools.handout
 
 constraints: $(READY)
 	@$(RUN) -m pip install --quiet "uv>=0.9"
@@ -115,9 +128,9 @@ $(VENV)/.created:
 	@touch $@
 
 $(READY): $(VENV)/.created pyproject.toml constraints.txt
-	@[ "`uname -s`" != Linux ] || [ -n "$(TORCH_INDEX)" ] || \
-	  echo "On Linux PyTorch may bring gigabytes of CUDA; README.md says how TORCH_INDEX avoids that."
 	@echo "Installing PyTorch ..."
+	@[ -n "$(TORCH_INDEX)" ] || [ "`uname -s`" != Linux ] || [ -e /proc/driver/nvidia ] || \
+	  [ -e /dev/dxg ] || $(CPU_BUILD) >/dev/null 2>&1 || true
 	@$(PIP) torch $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 	@echo "Installing the other packages, about a hundred: a minute or two ..."
 	@$(PIP) --quiet hatchling editables

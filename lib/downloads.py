@@ -80,7 +80,7 @@ def download(url: str, sha256: str, filename: str) -> Path:
 
     pooch.get_logger().setLevel("WARNING")  # its progress is no news: errors are told below
 
-    target = _place(filename)
+    target, sha256 = _place(filename), sha256.lower()  # some sites print capitals
     if _is_cached(target, sha256):
         return target
     with _staging_directory(target) as staging:

@@ -21,8 +21,7 @@ def require(name: str, value: Any, interval: str, *, whole: bool = False) -> Non
     if isinstance(value, kind) and not isinstance(value, bool):
         above = value > low or (interval[0] == "[" and value == low)
         below = value < high or (interval[-1] == "]" and value == high)
-        fits = abs(value) < (2**63 if whole else 2**1024)  # int64, float64
-        if above and below and fits:  # NaN is neither
+        if above and below and _fits(value, whole):  # NaN is neither
             return
     if low == -math.inf:
         words = "" if whole else "a finite number"
@@ -34,6 +33,14 @@ def require(name: str, value: Any, interval: str, *, whole: bool = False) -> Non
     raise ValueError(f"{name} must be {words}, got {shortened(value)}")
 
 
+def _fits(value: Any, whole: bool) -> bool:
+    """Whether int64, or float64, has room for a number; NumPy's compare with no large int."""
+    try:
+        return abs(int(value)) < 2**63 if whole else math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise ValueError unless `value` is one of `choices`; True is not taken for 1."""
     choices = tuple(choices)
@@ -42,15 +49,23 @@ def require_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
         raise ValueError(f"{name} must be one of {known}, got {shortened(value)}")
 
 
+def require_kind(name: str, value: Any, kind: type) -> None:
+    """Raise ValueError unless `value` is of a class, which the message names with the value."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {shortened(value)}")
+
+
 def require_all(settings: Any, ranges: Mapping[str, str], skip: Iterable[str] = ()) -> None:
     """Check every field of a dataclass by its annotation, numbers by their interval in `ranges`.
 
-    A number without an interval must be finite; None passes where the annotation has it; `bool`,
-    `str` and `Literal` are held to what they say. Fields of other types, and those in `skip`, are
-    left to the caller. Raises ValueError that names the field and the value.
+    Numbers of other libraries become Python's own. One without an interval must be finite; None
+    passes where the annotation has it; `bool`, `str` and `Literal` are held to what they say.
+    Fields of other types, and those in `skip`, are left to the caller. Raises ValueError that names
+    the field and the value.
     """
     for field in dataclasses.fields(settings):
-        value, kinds = getattr(settings, field.name), _kinds(field.type)
+        value, kinds = _pythons_own(getattr(settings, field.name)), _kinds(field.type)
+        object.__setattr__(settings, field.name, value)
         if field.name in skip or (value is None and NoneType in kinds):
             continue
         kinds -= {NoneType}
@@ -72,6 +87,20 @@ def shortened(value: Any, most: int = 60) -> str:
     except Exception:  # an integer of 5,000 digits, or an object that cannot describe itself
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 20]} … {text[-10:]}"
+
+
+def _pythons_own(value: Any) -> Any:
+    """A number as int or float: NumPy's overflow, and no JSON holds them, nor fractions."""
+    if type(value) in (tuple, list):
+        return type(value)(map(_pythons_own, value))
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral) and abs(int(value)) < 2**63:
+        return int(value)
+    try:
+        return float(value)
+    except OverflowError:  # in no range
+        return value
 
 
 def _kinds(annotation: Any) -> set:

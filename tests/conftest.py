@@ -19,7 +19,8 @@ settings.register_profile(
 settings.load_profile("course")
 
 # A solved exercise is noted in the reader's state folder: not in that of who runs the tests.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-")
+_STATE = tempfile.TemporaryDirectory(prefix="state-")  # goes with the process
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 
 @pytest.fixture(scope="session")

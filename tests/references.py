@@ -136,6 +136,34 @@ def small_model(kind: str) -> transformers.PreTrainedModel:
             moe_intermediate_size=20,
             mlp_only_layers=[1],
         )
+    elif kind.startswith("deepseek-v3"):  # as published, and with YaRN and a query of its own
+        yarn = {"rope_type": "yarn", "rope_theta": 500.0, "factor": 4.0}
+        yarn |= {"original_max_position_embeddings": 16, "beta_fast": 32, "beta_slow": 1}
+        yarn |= {"mscale": 0.7, "mscale_all_dim": 1.3}
+        config = transformers.DeepseekV3Config(
+            **(SMALL | {"num_key_value_heads": 6}),
+            moe_intermediate_size=20,
+            n_routed_experts=8,
+            num_experts_per_tok=3,
+            n_group=4,
+            topk_group=2,
+            first_k_dense_replace=1,
+            kv_lora_rank=12,
+            q_lora_rank=None if "yarn" in kind else 20,
+            qk_rope_head_dim=8,
+            qk_nope_head_dim=10,
+            v_head_dim=14,
+            rope_parameters=yarn if "yarn" in kind else None,
+        )
+    elif kind == "gpt-oss":
+        config = transformers.GptOssConfig(
+            **SMALL,
+            head_dim=16,
+            num_local_experts=5,
+            num_experts_per_tok=2,
+            sliding_window=4,
+            swiglu_limit=0.8,  # so low that it matters
+        )
     elif kind == "olmo2":
         config = transformers.Olmo2Config(**SMALL)
     else:

@@ -71,6 +71,14 @@ def leftovers(cache):
     return list(cache.rglob("*")) if cache.exists() else []
 
 
+def test_a_checksum_in_capitals_is_the_same(server):
+    url, answers, requests = server
+    answers["/model.bin"] = (200, PAYLOAD, len(PAYLOAD))
+    for digest in (DIGEST.upper(), DIGEST, DIGEST.upper()):
+        assert download(f"{url}/model.bin", digest, "model.bin").read_bytes() == PAYLOAD
+    assert len(requests) == 1
+
+
 def test_download_is_verified_and_cached(server, cache):
     url, answers, requests = server
     answers["/file"] = (200, PAYLOAD, len(PAYLOAD))

@@ -113,8 +113,6 @@ def measure_lab(clone: Path, home: Path, variables: list[str], log: Path) -> Com
         port = probe.getsockname()[1]
     token = secrets.token_hex(8)
     flags = f"--no-browser --ServerApp.port={port} --IdentityProvider.token={token}"
-    if hasattr(os, "getuid") and os.getuid() == 0:
-        flags += " --allow-root"
     with log.open("w") as file:
         process = subprocess.Popen(
             ["make", "lab", f"LAB_ARGS={flags}", *variables],
@@ -124,7 +122,7 @@ def measure_lab(clone: Path, home: Path, variables: list[str], log: Path) -> Com
             stderr=file,
             start_new_session=True,
         )
-        address = f"http://127.0.0.1:{port}/api/contents/notebooks/00_tour.ipynb?token={token}"
+        address = f"http://127.0.0.1:{port}/api/contents/my/00_tour.ipynb?token={token}"
         try:
             taken = watch(process, lambda: answers(address))
         finally:

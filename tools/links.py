@@ -33,8 +33,17 @@ COURSE = {
 RUN_LINE = re.compile(r"^\*\*Runs in\*\*.*$", re.MULTILINE)  # in the head of a chapter
 GLOSSARY = "Words and letters: [glossary and symbols](glossary.md)."
 
+# A reader's own lib.py or lib/ beside the notebook comes first on Python's path.
+_CHECK = """
+import lib
+
+if not str(lib.__doc__).startswith("NLP to LMs"):
+    found = lib.__file__ or next(iter(lib.__path__))
+    raise ImportError(f"{found} hides the course's lib: rename it and restart the kernel.")
+"""
+
 _WITH_REPOSITORY = """\
-# Set-up: on Google Colab this installs the course; elsewhere it does nothing.
+# Set-up: on Google Colab this installs the course; elsewhere it only checks that lib is its lib.
 import sys
 
 if "google.colab" in sys.modules:
@@ -42,7 +51,7 @@ if "google.colab" in sys.modules:
 """
 
 _WITHOUT_REPOSITORY = """\
-# Set-up: on Google Colab this says how to install the course; elsewhere it does nothing.
+# Set-up: on Google Colab this says how to install the course; then it checks that lib is its lib.
 import sys
 
 if "google.colab" in sys.modules:
@@ -55,10 +64,11 @@ _BADGES = re.compile(r"^\[!\[Open in Colab\].*\n\n?", re.MULTILINE)
 def setup_cell(settings: Settings) -> str:
     """Source of the cell. A Colab notebook gets the release that it belongs to, by its tag."""
     if not settings.repository:
-        return _WITHOUT_REPOSITORY.rstrip()
-    return _WITH_REPOSITORY.format(
+        return f"{_WITHOUT_REPOSITORY}{_CHECK}".rstrip()
+    install = _WITH_REPOSITORY.format(
         package=settings.package, repository=settings.repository, version=settings.version
-    ).rstrip()
+    )
+    return f"{install}{_CHECK}".rstrip()
 
 
 def badges(settings: Settings, name: str) -> str:

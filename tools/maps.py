@@ -88,7 +88,7 @@ def render(root: Path = ROOT) -> str:
         )
         file = path.relative_to(root).as_posix()
         folders.setdefault(folder, []).append(
-            f"| [{path.name}](../{file}) | {first_sentence(path)} | {links} |"
+            f"| [`{path.name}`](../{file}) | {first_sentence(path)} | {links} |"
         )
     lines = [HEAD, "| floor | rooms |", "| --- | --- |"]
     there = {room(module) for module in modules(root)} - {""}

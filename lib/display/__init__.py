@@ -19,10 +19,10 @@ from lib.display.claims import (
     mean_and_error,
     rising,
 )
-from lib.display.drawing import Disk, Drawing, Line, Rectangle, Text
+from lib.display.drawing import Disk, Drawing, Line, Polygon, Rectangle, Shape, Text, arrow
 from lib.display.figures import display_figure, png_bundle, png_of, save_figure, small_png
 from lib.display.letters import drawable, text_width, visible
-from lib.display.plots import band, label_line, label_lines, plain_numbers, seed_dots
+from lib.display.plots import band, label_line, label_lines, plain_numbers, seed_dots, three_axes
 from lib.display.source import show
 from lib.display.style import (
     DIVERGING,
@@ -47,8 +47,11 @@ __all__ = [
     "Disk",
     "Drawing",
     "Line",
+    "Polygon",
     "Rectangle",
+    "Shape",
     "Text",
+    "arrow",
     "band",
     "claim",
     "compare_seeds",
@@ -72,6 +75,7 @@ __all__ = [
     "small_png",
     "text_color",
     "text_width",
+    "three_axes",
     "use_course_style",
     "visible",
 ]

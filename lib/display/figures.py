@@ -69,8 +69,8 @@ def display_figure(fig: "Figure", *, alt: str, dpi: int = 144) -> None:
     _close(fig)
 
 
-def save_figure(fig: "Figure", path: str | Path, *, alt: str, data: Any) -> None:
-    """Write a figure (`.png` or `.svg`) and, beside it, `.json` with the alt text and the data.
+def save_figure(fig: Any, path: str | Path, *, alt: str, data: Any) -> None:
+    """Write a figure or Drawing (`.png`, `.svg`) and, beside it, `.json` with alt text and data.
 
     `data` holds numbers, strings, lists, mappings, arrays and tensors; numbers are kept to six
     significant digits. The same figure gives the same bytes. Closes the figure. Raises ValueError
@@ -82,7 +82,9 @@ def save_figure(fig: "Figure", path: str | Path, *, alt: str, data: Any) -> None
     if not alt.strip():
         raise ValueError(f"alt text of {path.name} must say what the figure shows")
     text = json.dumps({"alt": alt, "data": _jsonable(data)}, indent=1, ensure_ascii=False) + "\n"
-    if path.suffix == ".png":
+    if hasattr(fig, "shapes"):
+        image = fig.png() if path.suffix == ".png" else fig.svg(alt).encode()
+    elif path.suffix == ".png":
         image = png_of(fig)
     else:
         import matplotlib
@@ -94,7 +96,8 @@ def save_figure(fig: "Figure", path: str | Path, *, alt: str, data: Any) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, image)
     write_file(path.with_suffix(".json"), text)
-    _close(fig)
+    if not hasattr(fig, "shapes"):
+        _close(fig)
 
 
 def _close(fig: "Figure") -> None:

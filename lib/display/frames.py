@@ -130,20 +130,26 @@ def _artists_in(thing: Any) -> Iterator[Artist]:
         yield from _artists_in(vars(thing))
 
 
-def below_picture(png: bytes, width: int, line: str) -> bytes:
-    """Return a picture of `width` CSS pixels with a line of small gray text below it, wrapped."""
+def with_lines(png: bytes, width: int, above: str, below: str) -> bytes:
+    """Return a picture of `width` CSS pixels between two lines of small gray text, wrapped."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     scale = picture.width / width
-    small = font(round(11 * scale))
+    small, step = font(round(11 * scale)), round(16 * scale)
+    texts = [_wrapped(line, small, picture.width - 16 * scale) for line in (above, below)]
+    heights = [step * len(rows) + step // 2 for rows in texts]
+    page = Image.new("RGB", (picture.width, picture.height + sum(heights)), "white")
+    page.paste(picture, (0, heights[0]))
+    pen = ImageDraw.Draw(page)
+    for rows, top in zip(texts, (0, heights[0] + picture.height), strict=True):
+        for i, row in enumerate(rows):
+            pen.text((8 * scale, top + step * i + step // 4), row, fill=GRAY, font=small)
+    return small_png(np.asarray(page))
+
+
+def _wrapped(line: str, letters: Any, room: float | int) -> list[str]:
     rows = [""]
     for word in re.split(r"(?<=   )", drawable(line)):  # between items, not inside them
-        if rows[-1] and small.getlength(rows[-1] + word.rstrip()) > picture.width - 16 * scale:
+        if rows[-1] and letters.getlength(rows[-1] + word.rstrip()) > room:
             rows.append("")
         rows[-1] += word
-    step = round(16 * scale)
-    page = Image.new("RGB", (picture.width, picture.height + step * len(rows) + step // 2), "white")
-    page.paste(picture, (0, 0))
-    pen = ImageDraw.Draw(page)
-    for i, row in enumerate(rows):
-        pen.text((8 * scale, picture.height + step * i + step // 4), row, fill=GRAY, font=small)
-    return small_png(np.asarray(page))
+    return rows

@@ -1,15 +1,24 @@
 """What several plots draw alike: labels at the lines' ends, seeds and their spread, plain ticks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.display.claims import mean_and_error
-from lib.display.style import ink
+from lib.display.style import PALETTE, course_style, ink
 
 if TYPE_CHECKING:  # matplotlib is imported by those who draw
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.text import Annotation
+    from numpy.typing import NDArray
+
+THREE_AXES = (
+    ("linear axes", "linear", "linear"),
+    ("semi-log", "linear", "log"),
+    ("log-log", "log", "log"),
+)
+LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def label_line(
@@ -114,3 +123,39 @@ def _spread(heights: list[float], gap: float | int) -> list[float]:
             count += members
         blocks.append((bottom, count))
     return [bottom + gap * k for bottom, count in blocks for k in range(count)]
+
+
+def three_axes(
+    laws: dict[str, Callable],
+    x: "NDArray",
+    x_label: str,
+    y_label: str,
+    y_limits: tuple[float | int, float | int],
+    points: list[tuple[float | int, float | int]] = (),
+) -> "Figure":
+    """Each law over `x` on linear, semi-log (y) and log-log axes; `points` are marked.
+
+    Straight lines tell a power law (log-log) from an exponential (semi-log).
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(course_style()):
+        figure = Figure(figsize=(7.2, 2.9))
+        for ax, (title, x_scale, y_scale) in zip(figure.subplots(1, 3), THREE_AXES, strict=True):
+            for law, style in zip(laws.values(), LINE_STYLES, strict=False):
+                ax.plot(x, law(x), style, color=list(PALETTE.values())[2 * len(ax.lines)])
+            for point in points:
+                ax.plot(*point, "x", color="black", markersize=8)
+            low = 0 if y_scale == "linear" else y_limits[0]
+            ax.set(xscale=x_scale, yscale=y_scale, title=title, ylim=(low, y_limits[1]))
+            plain_numbers(ax)
+        first = figure.axes[0]
+        first.set_ylabel(y_label)
+        figure.axes[1].set_xlabel(x_label)
+        for i, (line, name) in enumerate(zip(first.lines, laws, strict=False)):
+            text = f"{'—' if i == 0 else '- -'} {name}"
+            height = 0.95 - 0.1 * i
+            color = ink(line.get_color())
+            first.text(0.3, height, text, color=color, transform=first.transAxes)
+    return figure

@@ -1,6 +1,6 @@
 """Exercises: a reader's own answer against the reference. Start at `lib.exercises.checking`."""
 
-from lib.exercises.checking import Exercise, Mistake, Probe, Report
+from lib.exercises.checking import Exercise, Probe, Report
 from lib.exercises.progress import progress
 
-__all__ = ["Exercise", "Mistake", "Probe", "Report", "progress"]
+__all__ = ["Exercise", "Probe", "Report", "progress"]

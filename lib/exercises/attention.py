@@ -3,168 +3,250 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake
-from lib.model.masks import causal_mask
+from lib.exercises.checking import Exercise, Probe
+from lib.exercises.heads import check_merge_heads, check_split_heads, merge_heads, split_heads
+from lib.exercises.softmaxes import NORMALIZE, SOFTMAX, has_nan, random
+from lib.exercises.watching import forbid
 
-
-def _random(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(100 * seed + sum(shape)))
+__all__ = [
+    "causal_weights",
+    "check_causal_weights",
+    "check_merge_heads",
+    "check_scaled_attention",
+    "check_split_heads",
+    "merge_heads",
+    "scaled_attention",
+    "split_heads",
+]  # fmt: skip
 
 
 # Scaled attention
 
 
 def scaled_attention(
-    query: Float[Tensor, "T D"], key: Float[Tensor, "S D"], value: Float[Tensor, "S N"]
+    query: Float[Tensor, "T D"],
+    key: Float[Tensor, "S D"],
+    value: Float[Tensor, "S N"],
+    *,
+    scale: str = "sqrt_d",
+    softmax: str = "keys",
+    mask: str = "none",
+    product: str = "dot",
+    after: str = "none",
 ) -> Float[Tensor, "T N"]:
     """softmax(Q K^T / sqrt(D)) V, without a mask."""
-    scores = query @ key.T / math.sqrt(query.shape[-1])
-    return scores.softmax(dim=-1) @ value
+    (n_query, width), n_key = query.shape, len(key)
+    divisor = {
+        "sqrt_d": width**0.5, "d": width, "none": 1, "keys": n_key**0.5, "queries": n_query**0.5,
+        "values": value.shape[-1] ** 0.5, "times": width**-0.5, "8": 8,
+    }[scale]  # fmt: skip
+    if product == "cosine":
+        query, key = (x / x.norm(dim=-1, keepdim=True) for x in (query, key))
+    scores = query @ key.T / divisor
+    ones = torch.ones(n_query, n_key, dtype=torch.bool)
+    hidden = {
+        "none": ~ones, "causal": ~ones.tril(), "causal_right": ~ones.tril(n_key - n_query),
+    }[mask]  # fmt: skip
+    weights = NORMALIZE[softmax](
+        scores.masked_fill(hidden, -math.inf) if mask != "none" else scores
+    )
+    output = weights @ value
+    return output / {"none": 1, "sqrt_d": width**0.5}[after]
 
 
-def _attend(scores: Tensor, value: Tensor) -> Tensor:
-    return scores.softmax(dim=-1) @ value
+def _weights_differ(expected: Tensor, got: Tensor) -> bool:
+    """Whether the weights of two keys are positive and sum to one, but have another ratio."""
+    return bool((got > 0).all()) and abs(got.sum().item() - len(got)) < 1e-4
 
 
 check_scaled_attention = Exercise(
     title="Scaled attention",
     reference=scaled_attention,
     cases=lambda seed: [
-        (_random(seed, t, d), _random(seed, s, d) + 0.5, _random(seed, s, n))
+        (random(seed, t, d), random(seed, s, d) + 0.5, random(seed, s, n))
         for t, s, d, n in [(2, 3, 4, 2), (3, 3, 5, 3), (5, 7, 16, 6)]
     ],
-    mistakes=[
-        Mistake(
-            lambda query, key, value: _attend(query @ key.T, value),
-            "The scores are not scaled: divide them by √d before the softmax.",
+    switches={
+        "scale": {
+            "none": "The scores are not scaled: divide them by √d before the softmax.",
+            "d": "The scores are divided by d, not by √d.",
+            "keys": "The scores are divided by the root of the number of keys: d is the width.",
+            "queries": "The scores are divided by the root of the number of queries, not by √d.",
+            "values": "The scores are divided by the root of the values' width: d is the keys'.",
+            "times": "The scores are multiplied by √d: divide.",
+            "8": "The scores are divided by 8, whatever the width: d differs from head to head.",
+        },
+        "softmax": SOFTMAX,
+        "mask": {
+            "causal": "It hides later keys: no mask is asked for.",
+            "causal_right": "It hides later keys: no mask is asked for.",
+        },
+        "product": {
+            "cosine": "Queries and keys are brought to length 1: the product itself is the score.",
+        },
+        "after": {
+            "sqrt_d": "It divides the output by √d.",
+        },
+    },
+    probes=[
+        Probe(
+            "With a single key its weight is 1, whatever the score: the output is its value.",
+            (torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 1.0]]), torch.tensor([[5.0, 7.0]])),
         ),
-        Mistake(
-            lambda query, key, value: _attend(query @ key.T / query.shape[-1], value),
-            "The scores are divided by d, not by √d.",
+        Probe(
+            "A query of zeros finds all keys alike: its output is the mean of all values.",
+            (torch.zeros(2, 4), random(0, 3, 4), torch.tensor([[0.0], [3.0], [6.0]])),
         ),
-        Mistake(
-            lambda query, key, value: _attend(query @ key.T / key.shape[0] ** 0.5, value),
-            "The scores are divided by the root of the number of keys: d is the head's width.",
+        Probe(
+            "Where all values are 1 the output is 1, since a query's weights sum to one.",
+            (random(1, 3, 4), random(2, 4, 4), torch.ones(4, 2)),
         ),
-        Mistake(
-            lambda query, key, value: (query @ key.T / query.shape[-1] ** 0.5).softmax(0) @ value,
-            "The softmax runs over queries: each query's weights must sum to one, over keys.",
+        Probe(
+            "Two equal queries must get equal outputs: each query attends by itself.",
+            (random(1, 1, 4).expand(3, 4), random(2, 5, 4), random(3, 5, 2)),
+            lambda e, g: not torch.allclose(g, g[:1].expand_as(g), atol=1e-4),
         ),
-        Mistake(
-            lambda query, key, value: query @ key.T / query.shape[-1] ** 0.5 @ value,
-            "The softmax is missing: the weights must be positive and sum to one.",
+        Probe(
+            "The weights do not come from the products divided by √D: with D = 16 and the products "
+            "8 and 0, the softmax is over 2 and 0.",
+            (torch.eye(1, 16) * 4, torch.eye(1, 16) * torch.tensor([[2.0], [0]]), torch.eye(2)),
+            _weights_differ,
+        ),
+        Probe(
+            "Numbers lose digits on the way: compute in float32 throughout.",
+            (random(5, 2, 8) * 3, random(6, 6, 8) * 3, random(7, 6, 2) * 10),
+            lambda e, g: torch.allclose(e, g, atol=0.2, rtol=0.02),
+        ),
+        Probe(  # the exponentials of the second row are infinite, or those of the first vanish
+            "Large scores overflow, and only differences within a row count: 300 and 301 give the "
+            "weights of 0 and 1. Subtract each row's own largest first, as `softmax` does.",
+            (torch.tensor([[0.0], [1]]), torch.tensor([[300.0], [301]]), torch.eye(2)),
         ),
     ],
+    rule=forbid(
+        "The result is right, but it comes from an attention function of torch: write the formula.",
+        "scaled_dot_product_attention", "multi_head_attention_forward",
+        "native_multi_head_attention",
+    ),
     difficulty=1,
     minutes=10,
-)
+)  # fmt: skip
 
 
 # Causal mask
 
 
-def causal_weights(scores: Float[Tensor, "T S"]) -> Float[Tensor, "T S"]:
+def causal_weights(
+    scores: Float[Tensor, "T S"],
+    *,
+    mask: str = "right",
+    fill: float | int = -math.inf,
+    softmax: str = "keys",
+    masked: str = "before",
+    scale: str = "none",
+) -> Float[Tensor, "T S"]:
     """Softmax over the keys that each query may see; the last query sees all keys."""
-    return scores.masked_fill(~causal_mask(*scores.shape), -math.inf).softmax(dim=-1)
+    n_query, n_key = scores.shape
+    scores = scores / n_key**0.5 if scale == "again" else scores
+    ones, more = torch.ones_like(scores, dtype=torch.bool), n_key - n_query
+    visible = {
+        "right": ones.tril(more), "left": ones.tril(), "none": ones, "future": ones.triu(more),
+        "future_left": ones.triu(), "strict": ones.tril(more - 1), "more": ones.tril(more + 1),
+        "negative": ones.tril(-more), "turned": ~ones.tril(more),
+        "new": ones.tril(more) & (torch.arange(n_key) >= more),
+    }[mask]  # fmt: skip
+    if masked == "after":
+        return NORMALIZE[softmax](scores).masked_fill(~visible, 0.0)
+    if masked == "times":
+        return NORMALIZE[softmax](scores * visible)
+    return NORMALIZE[softmax](scores.masked_fill(~visible, fill))
 
 
-def _masked_softmax(scores: Tensor, mask: Bool[Tensor, "T S"]) -> Tensor:
-    return scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
-
-
-def _aligned_left(scores: Tensor) -> Tensor:
-    return _masked_softmax(scores, torch.ones_like(scores, dtype=torch.bool).tril())
+def _sees_later(expected: Tensor, got: Tensor) -> bool:
+    return bool((got[expected == 0] > 1e-6).any())
 
 
 check_causal_weights = Exercise(
     title="Causal weights",
     reference=causal_weights,
-    cases=lambda seed: [(_random(seed, t, s),) for t, s in [(3, 3), (2, 4), (1, 5), (6, 6)]],
-    mistakes=[
-        Mistake(
-            lambda scores: scores.softmax(-1).masked_fill(~causal_mask(*scores.shape), 0.0),
-            "The mask comes after the softmax: the rows no longer sum to one. Mask the scores.",
+    cases=lambda seed: [(random(seed, t, s),) for t, s in [(3, 3), (2, 4), (1, 5), (6, 6), (3, 8)]],
+    switches={
+        "masked": {
+            "after": "The mask comes after the softmax: the rows no longer sum to one. Mask the "
+            "scores.",
+            "times": "The scores are multiplied by the mask: a score of zero is not hidden, since "
+            "exp(0) = 1.",
+        },
+        "fill": {
+            -1.0: "A score of -1 is not hidden: write minus infinity.",
+            -10.0: "A score of -10 is not hidden: write minus infinity.",
+        },
+        "mask": {
+            "left": "With fewer queries than keys, the queries are the last ones: the last query "
+            "sees every key. Move the diagonal by the difference.",
+            "future": "It hides the past and shows the future: turn the triangle over.",
+            "future_left": "It hides the past and shows the future: turn the triangle over.",
+            "turned": "It hides what is to be seen: `masked_fill` fills where the mask is True.",
+            "new": "The keys before the first query are hidden: all that came before is seen.",
+            "none": "Nothing is masked.",
+            "strict": "A query does not see its own key: the diagonal belongs to what is seen.",
+            "more": "Each query sees one key too many, the next one.",
+            "negative": "The diagonal moves to the wrong side: add S - T, do not subtract it.",
+        },
+        "softmax": SOFTMAX,
+        "scale": {"again": "The scores are divided by the root of S: they are scaled already."},
+    },
+    probes=[
+        Probe(
+            "The weights have the shape of the scores: one for each key, 0 where it is hidden.",
+            (torch.zeros(2, 4),),
+            lambda e, g: e.shape != g.shape,
         ),
-        Mistake(
-            lambda scores: scores.masked_fill(~causal_mask(*scores.shape), 0.0).softmax(-1),
-            "A score of zero is not hidden, since exp(0) = 1: write minus infinity.",
+        Probe(
+            "A single query is the last position: it sees all keys.",
+            (torch.zeros(1, 4),),
+            lambda e, g: bool((g < 1e-6).any()),
         ),
-        Mistake(
-            _aligned_left,
-            "With fewer queries than keys, the queries are the last ones: the last query sees "
-            "every key. Move the diagonal by the difference.",
+        Probe(
+            "A query gives weight to a key that comes later.",
+            (torch.zeros(3, 3),),
+            _sees_later,
         ),
-        Mistake(
-            lambda scores: _masked_softmax(scores, causal_mask(*scores.shape[::-1]).T),
-            "It hides the past and shows the future: turn the triangle over.",
+        Probe("One query with one key: its weight is 1.", (torch.tensor([[-2.0]]),)),
+        Probe(
+            "With fewer queries than keys a query gives weight to a key that comes later.",
+            (torch.zeros(2, 5),),
+            _sees_later,
         ),
-        Mistake(lambda scores: scores.softmax(-1), "Nothing is masked."),
-    ],
-    difficulty=1,
-    minutes=10,
-)
-
-
-# Split and merge
-
-
-def split_heads(x: Float[Tensor, "B T C"], n_heads: int) -> Float[Tensor, "B H T D"]:
-    """Cut the features of each token into heads, and bring the heads to the front."""
-    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
-
-
-def merge_heads(heads: Float[Tensor, "B H T D"]) -> Float[Tensor, "B T C"]:
-    """The inverse of `split_heads`."""
-    return heads.transpose(1, 2).flatten(2)
-
-
-check_split_heads = Exercise(
-    title="Split into heads",
-    reference=split_heads,
-    cases=lambda seed: [
-        (_random(seed, b, t, c), n) for b, t, c, n in [(1, 3, 4, 2), (2, 5, 6, 3), (2, 4, 4, 4)]
-    ],
-    mistakes=[
-        Mistake(
-            lambda x, n_heads: x.reshape(x.shape[0], n_heads, x.shape[1], -1),
-            "One reshape to the final shape mixes tokens: first cut the features, then transpose.",
+        Probe(
+            "A query does not see a key that is its own or comes before.",
+            (torch.zeros(2, 5),),
+            lambda e, g: bool((g[e > 0].abs() < 1e-6).any()),
         ),
-        Mistake(
-            lambda x, n_heads: x.unflatten(-1, (n_heads, -1)),
-            "The heads are cut, but come after the tokens: transpose those two dimensions.",
+        Probe(
+            "With equal scores the keys that a query sees get equal weights, which sum to one.",
+            (torch.zeros(3, 4),),
         ),
-        Mistake(
-            lambda x, n_heads: x.unflatten(-1, (-1, n_heads)).permute(0, 3, 1, 2),
-            "Neighboring features went to different heads: head h owns features h·D to (h + 1)·D.",
+        Probe(
+            "Each query's weights must sum to one over the keys that it sees.",
+            (torch.tensor([[1.0, 2.0, 0.5], [0.0, 3.0, 1.0], [2.0, 1.0, -1.0]]),),
+            lambda e, g: not torch.allclose(g.sum(-1), torch.ones(3), atol=1e-4),
         ),
-    ],
-    difficulty=1,
-    minutes=10,
-)
-
-check_merge_heads = Exercise(
-    title="Merge the heads",
-    reference=merge_heads,
-    cases=lambda seed: [
-        (_random(seed, *shape),) for shape in [(1, 2, 3, 2), (2, 3, 5, 2), (2, 4, 4, 1)]
-    ],
-    mistakes=[
-        Mistake(
-            lambda heads: heads.reshape(heads.shape[0], heads.shape[2], -1),
-            "It reshapes without transposing back, which mixes tokens.",
+        Probe(
+            "Large scores overflow: subtract each row's largest first, as `softmax` does.",
+            (torch.tensor([[3000.0, 2000.0], [1000.0, 3000.0]]),),
+            has_nan,
         ),
-        Mistake(
-            lambda heads: heads.transpose(1, 2),
-            "The heads of a token are still apart: flatten the last two dimensions.",
-        ),
-        Mistake(
-            lambda heads: heads.permute(0, 2, 3, 1).flatten(2),
-            "The features of different heads alternate: a head's features must stay together.",
+        Probe(
+            "A hidden score of 0 counts beside visible ones of -20,000: put minus infinity in its "
+            "place before the softmax, not a number such as -100, nor zeros into the weights.",
+            (torch.tensor([[-20_000.0, 0.0], [-20_000.0, -20_001.0]]),),
+            lambda e, g: has_nan(e, g) or _sees_later(e, g),
         ),
     ],
     difficulty=1,
     minutes=10,
-)
+)  # fmt: skip

@@ -2,18 +2,19 @@
 
 An exercise is declared beside its chapter's others, e.g. in ``lib/exercises/attention.py``::
 
+    def scaled_scores(query, key, *, scale="root"):
+        return query @ key.mT / query.shape[-1] ** {"root": 0.5, "width": 1.0}[scale]
+
     check_scaled_scores = Exercise(
         title="Scaled scores",
-        reference=lambda query, key: query @ key.mT / query.shape[-1] ** 0.5,
+        reference=scaled_scores,
         cases=lambda seed: [...],  # tuples of arguments, of several sizes
-        mistakes=[
-            Mistake(lambda query, key: query @ key.mT / query.shape[-1], "Divide by √d, not d."),
-            ...
-        ],
+        switches={"scale": {"width": "The scores are divided by d, not by √d."}, ...},
         difficulty=1, minutes=5,
     )
 
-and used in a notebook, after a stub that raises NotImplementedError, as::
+Single settings of the switches and pairs are searched for one that gives the answer's results. A
+notebook uses it, after a stub that raises NotImplementedError, as::
 
     from lib.exercises.attention import check_scaled_scores
     check_scaled_scores(my_scaled_scores)
@@ -27,26 +28,31 @@ import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from lib.exercises.comparing import brief, difference, size
 from lib.exercises.diagnosis import diagnose, diagnose_shown
-from lib.exercises.failures import failing_line, failure, is_empty, misfit, plain, slip_of_kind
+from lib.exercises.failures import (
+    failing_line,
+    failure,
+    is_empty,
+    misfit,
+    plain,
+    slip_of_kind,
+    uses,
+)
 from lib.exercises.progress import note
 from lib.exercises.relations import Switches, Trial
 from lib.exercises.reports import Report
 from lib.exercises.running import Outcome, TooSlow, call_within, run
 from lib.exercises.watching import Rule, Watch
 
+FORGETS = (
+    "Called again with the same arguments it gives another result: does it keep something from "
+    "one call to the next, or draw random numbers?"
+)
 UNREADABLE = "It returns a value that cannot be looked at: a method of its own fails or never ends."
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A wrong implementation that readers write, and what to say to them."""
-
-    wrong: Callable[..., Any]
-    message: str
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,14 @@ class Probe:
     """An input that isolates one property, and what to say to an answer that fails on it.
 
     `wrong(expected, got)` tells whether a wrong result shows what the sentence says; without it
-    each wrong result does. Probes are tried in order: let simple inputs come first.
+    each wrong result does. Probes are tried in order: let simple inputs come first. What is asked
+    `alone` is told only of an answer that is right in all usual cases: a limit of floats, a tie.
     """
 
     sentence: str
     inputs: tuple
     wrong: Callable[[Any, Any], bool] | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,12 @@ class Exercise:
     title: str
     reference: Callable[..., Any]
     cases: Callable[[int], Sequence[tuple]]
-    mistakes: Sequence[Mistake] = ()
     difficulty: Literal[1, 2, 3] = 1
     minutes: int = 10
     switches: Switches = field(default_factory=dict)
     probes: Sequence[Probe] = ()
     rule: Rule | None = None  # (name of a torch function, its result) -> the rule it breaks
+    barred: dict[str, str] = field(default_factory=dict)  # name in the code -> the rule it breaks
     slow: str = ""  # what to say of an answer that is right on small inputs, but never ends
     call: Callable[..., Any] | None = None
     compare: Callable[[Any, Any], str | None] = difference
@@ -95,20 +103,26 @@ class Exercise:
             report = Report("wrong", self.title, message)
         report.show()
 
+    @cached_property
+    def _asked(self) -> tuple[list[tuple], list[Outcome]]:
+        """All cases, those of the probes last, and what the reference does in each."""
+        cases = [case for seed in self.seeds for case in self.cases(seed)]
+        cases += [probe.inputs for probe in self.probes]
+        return cases, [self._run(self.reference, case) for case in cases]
+
     def report(self, answer: Any) -> Report:
         """Check `answer` and return the report."""
         if answer is ... or answer is None or is_empty(answer):
             return self._open()
         if self.call is None and not callable(answer):
-            return self._wrong(f"A function is asked for, got {brief(answer)}.", named=True)
-        cases = [case for seed in self.seeds for case in self.cases(seed)]
+            return self._wrong(f"A function is asked for, got {self._brief(answer)}.", named=True)
+        cases, expected = self._asked
         if self.call is None and (message := misfit(answer, cases[0])):
             return self._wrong(message, named=True)
-        cases += [probe.inputs for probe in self.probes]
-        expected = [self._run(self.reference, case) for case in cases]
         watch = Watch(self.rule)
         outcomes: list[Outcome] = []
         for case in cases:
+            watch.begin(case)
             outcomes.append(self._run(answer, case, watch))
             if isinstance(outcomes[-1].error, NotImplementedError):
                 return self._open()
@@ -118,8 +132,9 @@ class Exercise:
                 return self._wrong(UNREADABLE, named=True)
         problems = [self._problem(e, o) for e, o in zip(expected, outcomes, strict=True)]
         if not any(problems):
-            if watch.broken:
-                return self._wrong(watch.broken, named=True)
+            named = (sentence for name, sentence in self.barred.items() if name in uses(answer))
+            if broken := watch.broken or next(named, None):
+                return self._wrong(broken, named=True)
             return self._right(expected, outcomes)
         wrong = [i for i, problem in enumerate(problems) if problem]
         wrong.sort(key=lambda i: sum(map(size, cases[i])))
@@ -130,6 +145,7 @@ class Exercise:
             told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong)
         except Exception:  # a hostile value: the bare difference is told
             told, shown = None, first
+        told = told or watch.broken
         message = told or problems[shown]
         if told is None and None in problems:
             message += f" It is right in {problems.count(None)} of {len(cases)} cases."
@@ -149,18 +165,25 @@ class Exercise:
         regular = len(cases) - len(self.probes)
         first = wrong[0]
         usual = [i for i in wrong if i < regular]
-        if self.mistakes and (message := self._known_mistake(cases, expected, outcomes)):
-            return message, first
-        if message := slip_of_kind(
-            answer, [expected[i] for i in wrong], [outcomes[i] for i in wrong]
-        ):
-            return message, first
         failed = [
             (i, probe) for i, probe in enumerate(self.probes, regular)
             if problems[i] and self._shows(probe, expected[i], outcomes[i])
         ]  # fmt: skip
+        if failed and not usual:
+            return failed[0][1].sentence, failed[0][0]
+        at_times = outcomes[first].value is None and None in problems  # there is a reason for None
+        if not at_times and (
+            message := slip_of_kind(
+                answer, [expected[i] for i in wrong], [outcomes[i] for i in wrong]
+            )
+        ):
+            return message, first
+        again = self._run(answer, cases[first])
+        comparable = type(again.value).__eq__ is not object.__eq__
+        if comparable and self._problem(outcomes[first], again):
+            return FORGETS, first
         if not usual:
-            return (failed[0][1].sentence, failed[0][0]) if failed else (None, first)
+            return None, first
         names = [] if self.call is not None else _names(self.reference, len(cases[0]))
         trial = Trial(
             self.reference, self.switches, names, cases, expected, outcomes, wrong,
@@ -168,10 +191,16 @@ class Exercise:
         )  # fmt: skip
         if message := diagnose(trial):
             return message, first
+        errors = [outcomes[i].error for i in usual]
+        if all(errors) and (len(errors) == regular or isinstance(errors[0], RuntimeError)):
+            failed = []  # it never gives a result, or torch says why: no matter for a probe
+        failed = [(i, probe) for i, probe in failed if not probe.alone]
         if failed:
             return failed[0][1].sentence, failed[0][0]
         if message := failure(outcomes[first].error, expected[first].error, answer):
             return message, first
+        if outcomes[first].value is None and expected[first].value is not None:
+            return "It returns None: is a `return` reached on this input?", first
         return diagnose_shown(trial), first
 
     def _shows(self, probe: Probe, expected: Outcome, got: Outcome) -> bool:
@@ -208,7 +237,7 @@ class Exercise:
                 )
             if o.left:
                 return self._wrong(
-                    f"The result is right, but `torch.{o.left}` stays as the answer set it, for "
+                    f"The result is right, but `{o.left}` stays as the answer set it, for "
                     "all that runs later: put it back.",
                     named=True,
                 )
@@ -236,27 +265,6 @@ class Exercise:
             raise
         except BaseException:
             return UNREADABLE
-
-    def _known_mistake(
-        self, cases: list[tuple], expected: list[Outcome], outcomes: list[Outcome]
-    ) -> str | None:
-        """Return the message of the first mistake that gives the answer's results in all cases."""
-        for mistake in self.mistakes:
-            alike = True
-            for case, got in zip(cases, outcomes, strict=True):
-                wrong = self._run(mistake.wrong, case)
-                if isinstance(wrong.error, TooSlow):
-                    alike = False
-                    break
-                if wrong.error is not None or got.error is not None:
-                    alike = repr(wrong.error) == repr(got.error)
-                else:
-                    alike = self.compare(wrong.value, got.value) is None
-                if not alike:
-                    break
-            if alike:
-                return mistake.message
-        return None
 
     def _inputs(self, case: tuple) -> str:
         if self.call is not None:  # the cases only say how the answer is called

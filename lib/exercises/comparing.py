@@ -144,12 +144,16 @@ def _factor(expected: Tensor, got: Tensor, rtol: float | int) -> float | None:
 
 
 def _number_difference(expected: Any, got: Any, rtol: float | int, atol: float | int) -> str | None:
+    if isinstance(got, np.ndarray) and got.ndim == 0:
+        got = got.item()  # NumPy's functions return either
     if isinstance(got, Tensor):
         return "It returns a tensor, expected a plain number: use `.item()`."
     if isinstance(got, bool | np.bool_) or not isinstance(got, numbers.Number):
         return f"It returns {kind(got)}, expected a number."
     if isinstance(expected, numbers.Integral):
         return None if expected == got else f"It returns {brief(got)}, expected {expected}."
+    if not math.isfinite(abs(expected)):  # a tolerance relative to infinity lets all through
+        rtol = 0
     close = abs(got - expected) <= atol + rtol * abs(expected) or got == expected
     if close or (math.isnan(abs(expected)) and math.isnan(abs(got))):
         return None

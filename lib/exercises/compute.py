@@ -1,10 +1,29 @@
-"""Exercises of chapter 12: FLOPs, utilization, the cache, the roofline, rounding."""
+"""Exercises of chapter 12: FLOPs and utilization; others are in `hardware` and `rounding`."""
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from collections.abc import Callable
+from typing import Any
 
-from lib.exercises.checking import Exercise, Mistake
+from lib.exercises.checking import Exercise
+from lib.exercises.hardware import (
+    cache_bytes,
+    check_cache_bytes,
+    check_decode_seconds,
+    decode_seconds,
+)
+from lib.exercises.rounding import check_rounded, rounded
+
+__all__ = [
+    "cache_bytes",
+    "check_cache_bytes",
+    "check_decode_seconds",
+    "check_rounded",
+    "check_training_flops",
+    "check_utilization",
+    "decode_seconds",
+    "rounded",
+    "training_flops",
+    "utilization",
+]
 
 # FLOPs
 
@@ -18,75 +37,117 @@ def training_flops(
     d_ff: int,
     vocab_size: int,
     positions: int,
-) -> int:
+    *,
+    each: int = 6,
+    projections: Callable = lambda d, h, k, w: d * w * (2 * h + 2 * k),
+    gated: int = 3,
+    head: Callable = lambda layers: 1,
+    pairs: float | int = 2,
+    width: Callable = lambda d, h, k, w: h * w,
+    length: Callable = lambda t: t,
+    blocks: Callable = lambda layers: layers,
+    extra: Callable = lambda layers, d, t: 0,
+    unit: Callable = lambda flops, t: flops,
+) -> float | int:
     """FLOPs per token of training a model of Llama's kind, all matrix products counted."""
-    attention = d_model * d_head * (2 * n_heads + 2 * n_kv_heads)
-    matrices = n_layers * (attention + 3 * d_model * d_ff) + d_model * vocab_size
-    products = n_layers * 2 * positions * n_heads * d_head
-    return 6 * (matrices + products)
+    sizes = (d_model, n_heads, n_kv_heads, d_head)
+    matrices = projections(*sizes) + gated * d_model * d_ff
+    products = pairs * length(positions) * width(*sizes)
+    block = blocks(n_layers) * (matrices + products) + extra(n_layers, d_model, positions)
+    return unit(each * (block + head(n_layers) * d_model * vocab_size), positions)
 
 
-def _flops_without(part: str):
-    def wrong(n_layers, d_model, n_heads, n_kv_heads, d_head, d_ff, vocab_size, positions):
-        sizes = [n_layers, d_model, n_heads, n_kv_heads, d_head, d_ff, vocab_size, positions]
-        right = training_flops(*sizes)
-        attention = 12 * n_layers * positions * n_heads * d_head
-        return {
-            "backward": right // 3,
-            "additions": right // 2,
-            "head": right - 6 * d_model * vocab_size,
-            "attention": right - attention,
-            "half of attention": right - attention // 2,
-        }[part]
-
-    return wrong
-
+PAIRS = "Queries are multiplied with keys, and weights with values: "
 
 check_training_flops = Exercise(
     title="FLOPs of training, per token",
     reference=training_flops,
     cases=lambda seed: [
         (2, 8, 2, 1, 4, 16, 11, 5),
+        (3, 10, 3, 1, 5, 7, 11, 13),
         (30, 576, 9, 3, 64, 1536, 49_152, 1024 + seed),
         (28, 1024, 16, 8, 128, 3072, 151_936, 4096),
     ],
-    mistakes=[
-        Mistake(
-            _flops_without("backward"),
-            "This is the forward pass: each product has two more in the backward pass.",
-        ),
-        Mistake(
-            _flops_without("additions"),
-            "A multiplication and an addition are two operations.",
-        ),
-        Mistake(
-            _flops_without("head"),
-            "The head is a product too: d_model x vocab_size for each token.",
-        ),
-        Mistake(
-            _flops_without("attention"),
-            "Queries are multiplied with keys, and weights with values: neither is a parameter.",
-        ),
-        Mistake(
-            _flops_without("half of attention"),
-            "Attention has two products of every pair: with the keys and with the values.",
-        ),
-    ],
+    switches={
+        "each": {
+            2: "This is the forward pass: each product has two more in the backward pass.",
+            3: "A multiplication and an addition are two operations.",
+            4: "This is the backward pass alone: add the forward pass, 2 for each weight.",
+            8: "It counts the forward pass twice, as if it were recomputed.",
+        },
+        "projections": {
+            lambda d, h, k, w: 4 * d * w * h: "Keys and values have n_kv_heads heads, not n_heads.",
+            lambda d, h, k, w: 4 * d * d: "It takes 4 d_model²: heads and key heads have widths of "
+            "their own, n_heads · d_head and n_kv_heads · d_head.",
+            lambda d, h, k, w: 2 * d * d + 2 * d * w * k: "Queries and output are as wide as all "
+            "heads together, n_heads · d_head, which need not be d_model.",
+            lambda d, h, k, w: d * w * (h + 2 * k): "The output of attention is a product too.",
+            lambda d, h, k, w: d * w * (2 * h + k): "Keys and values are two products.",
+            lambda d, h, k, w: d * w * 2 * h: "Keys and values are products too.",
+        },
+        "gated": {
+            2: "A gated feed-forward layer has three matrices: gate, up and down.",
+            1: "A gated feed-forward layer has three matrices: gate, up and down.",
+            0: "The feed-forward layers are missing.",
+        },
+        "head": {
+            lambda layers: 0: "The head is a product too: d_model x vocab_size for each token.",
+            lambda layers: 2: "The embedding is looked up, not multiplied: count the head alone.",
+            lambda layers: layers: "The head is counted in every layer: there is one.",
+        },
+        "pairs": {
+            0: f"{PAIRS}neither is a parameter, but both count.",
+            1: f"{PAIRS}two products of every pair. (Or the half for a causal mask was taken: all "
+            "pairs are to be counted.)",
+            4: f"{PAIRS}two products, not four: 6 holds multiplications and additions already.",
+            3: f"{PAIRS}two products, not three.",
+            2 / 3: f"{PAIRS}in the backward pass too.",
+            1 / 3: f"{PAIRS}in the backward pass too, and both products.",
+        },
+        "length": {
+            lambda t: t * t: "For each token there are `positions` pairs, not their square.",
+            lambda t: 1: "Each query meets `positions` keys, not one.",
+        },
+        "width": {
+            lambda d, h, k, w: k * w: "Every query head scores, not only n_kv_heads.",
+            lambda d, h, k, w: d: "The heads' joint width is n_heads · d_head, not d_model.",
+            lambda d, h, k, w: w: "All heads score: multiply by n_heads.",
+            lambda d, h, k, w: h: "The heads' width d_head is missing in attention's products.",
+        },
+        "blocks": {lambda layers: 1: "It counts one layer."},
+        "extra": {
+            lambda layers, d, t: (2 * layers + 1) * d: "Norms are no matrix products.",
+            lambda layers, d, t: 2 * layers * d: "Norms are no matrix products.",
+        },
+        "unit": {
+            lambda flops, t: flops * t: "This is for a text: per token is asked for.",
+        },
+    },
     difficulty=2,
     minutes=15,
 )
-
 
 # Utilization
 
 
 def utilization(
-    n_parameters: int, tokens_per_second: float | int, peak: float | int, recomputed: bool
-) -> tuple[float, float]:
+    n_parameters: int,
+    tokens_per_second: float | int,
+    peak: float | int,
+    recomputed: bool,
+    *,
+    model: int = 6,
+    again: float | int = 2,
+    counted: Callable = lambda again: (0, again),
+    result: Callable = lambda mfu, hfu: (mfu, hfu),
+) -> tuple[float, float] | Any:
     """(MFU, HFU) by 6 N; with recomputation the hardware does one more forward pass, 2 N."""
-    mfu = 6 * n_parameters * tokens_per_second / peak
-    return mfu, mfu * 8 / 6 if recomputed else mfu
+    speed = n_parameters * tokens_per_second
+    mfu, hfu = ((model + more) * speed / peak for more in counted(again * recomputed))
+    return result(mfu, hfu)
 
+
+EXTRA = "What is computed again is the forward pass, 2N: HFU counts 8N"
 
 check_utilization = Exercise(
     title="MFU and HFU",
@@ -95,203 +156,46 @@ check_utilization = Exercise(
         (125_000_000, 200_000 + seed, 312e12, False),
         (125_000_000, 150_000, 312e12, True),
         (8_000_000_000, 3_000, 989e12, True),
+        (7, 2, 96.0, True),
     ],
-    mistakes=[
-        Mistake(
-            lambda *case: tuple(reversed(utilization(*case))),
-            "The two are swapped: it is the hardware that recomputes.",
-        ),
-        Mistake(
-            lambda n, speed, peak, recomputed: (utilization(n, speed, peak, recomputed)[1],) * 2,
-            "MFU does not count what is computed a second time.",
-        ),
-        Mistake(
-            lambda n, speed, peak, recomputed: (utilization(n, speed, peak, False)[0],) * 2,
-            "HFU counts the recomputed forward pass: 8 N instead of 6 N.",
-        ),
-        Mistake(
-            lambda n, speed, peak, recomputed: (
-                2 * n * speed / peak,
-                (4 if recomputed else 2) * n * speed / peak,
-            ),
-            "2 N is the forward pass: training takes 6 N.",
-        ),
-        Mistake(
-            lambda n, speed, peak, recomputed: tuple(
-                100 * u for u in utilization(n, speed, peak, recomputed)
-            ),
-            "Return shares, not percent.",
-        ),
-    ],
+    switches={
+        "model": {
+            2: "2 N is the forward pass: training takes 6 N.",
+            3: "A multiplication and an addition are two operations: 6 N, not 3 N.",
+        },
+        "again": {
+            0: "HFU counts the recomputed forward pass: 8 N instead of 6 N.",
+            1: f"{EXTRA}, not 7N.",
+            3: f"{EXTRA}, not 9N.",
+            4: f"{EXTRA}, not 10N: the backward pass is not run again.",
+            6: f"{EXTRA}, not 12N: the backward pass is not run again.",
+            -2: f"{EXTRA}: more than MFU, not less.",
+            -1.5: f"{EXTRA}: more than MFU, not less.",
+        },
+        "counted": {
+            lambda again: (again, 0): "The two are swapped: it is the hardware that recomputes.",
+            lambda again: (again, again): "MFU does not count what is computed a second time.",
+            lambda again: (0, 2): "HFU counts a recomputed pass even where nothing is recomputed.",
+            lambda again: (2, 2): "Both count a recomputed pass, always.",
+            lambda again: (-again, 0): "MFU is lowered: it counts 6N whatever is recomputed.",
+            lambda again: (
+                -0.75 * again,
+                0,
+            ): "MFU is lowered: it counts 6N whatever is recomputed.",
+            lambda again: (0, 2 - again): "It counts the second pass where nothing is recomputed.",
+        },
+        "result": {
+            lambda m, h: (h, m): "The two are swapped: return MFU first.",
+            lambda m, h: (100 * m, 100 * h): "Return shares, not percent.",
+            lambda m, h: (1 / m, 1 / h): "The fractions are upside down: divide by the peak.",
+            lambda m, h: (m / h, 1.0): "These are shares of one another: divide both by the peak.",
+            lambda m, h: (
+                m,
+                h - m,
+            ): "The second is what is computed again: HFU is the whole.",
+            lambda m, h: (min(m, 0.4), min(h, 0.4)): "The shares are cut off at 0.4.",
+        },
+    },
     difficulty=1,
     minutes=10,
-)
-
-
-# The cache
-
-
-def cache_bytes(
-    windows: list, n_kv_heads: int, d_head: int, positions: int, bytes_per_number: int
-) -> int:
-    """Bytes of one sequence's keys and values; `windows` has a width or None for each layer."""
-    kept = sum(positions if window is None else min(window, positions) for window in windows)
-    return 2 * kept * n_kv_heads * d_head * bytes_per_number
-
-
-check_cache_bytes = Exercise(
-    title="A cache with windows",
-    reference=cache_bytes,
-    cases=lambda seed: [
-        ([None, None], 2, 4, 10, 2),
-        ([None, 4, 4], 2, 4, 10 + seed, 2),
-        ([1024, None] * 8, 8, 128, 8192, 2),
-        ([512] * 4, 4, 64, 100, 4),
-    ],
-    mistakes=[
-        Mistake(
-            lambda windows, *rest: cache_bytes(windows, *rest) // 2,
-            "Keys and values: both are kept.",
-        ),
-        Mistake(
-            lambda windows, *rest: cache_bytes([None] * len(windows), *rest),
-            "A layer with a window keeps no more than its window.",
-        ),
-        Mistake(
-            lambda windows, n_kv_heads, d_head, positions, size: (
-                2 * sum(positions if w is None else w for w in windows) * n_kv_heads * d_head * size
-            ),
-            "A text shorter than the window does not fill it.",
-        ),
-        Mistake(
-            lambda windows, n_kv_heads, d_head, positions, size: cache_bytes(
-                windows, n_kv_heads, d_head, positions, 1
-            ),
-            "This counts numbers: multiply by the bytes of each.",
-        ),
-    ],
-    difficulty=1,
-    minutes=10,
-)
-
-
-# The roofline
-
-
-def decode_seconds(
-    n_parameters: int,
-    bytes_per_weight: float | int,
-    cache_bytes_each: int,
-    batch: int,
-    peak: float | int,
-    bandwidth: float | int,
-) -> float:
-    """The least time of one decoding step of a batch: arithmetic or memory traffic."""
-    arithmetic = 2 * n_parameters * batch / peak
-    traffic = (n_parameters * bytes_per_weight + batch * cache_bytes_each) / bandwidth
-    return max(arithmetic, traffic)
-
-
-check_decode_seconds = Exercise(
-    title="The least time of a decoding step",
-    reference=decode_seconds,
-    cases=lambda seed: [
-        (10**9, 2, 10**8, 1 + seed, 312e12, 1.555e12),
-        (10**9, 2, 10**6, 400, 312e12, 1.555e12),
-        (8 * 10**9, 1, 10**9, 16, 989e12, 3.35e12),
-        (8 * 10**9, 0.5, 10**7, 2048, 989e12, 3.35e12),
-    ],
-    mistakes=[
-        Mistake(
-            lambda n, width, cache, batch, peak, bandwidth: (
-                2 * n * batch / peak + (n * width + batch * cache) / bandwidth
-            ),
-            "The two overlap: the step takes the longer time, not the sum.",
-        ),
-        Mistake(
-            lambda n, width, cache, batch, peak, bandwidth: max(
-                2 * n * batch / peak, batch * (n * width + cache) / bandwidth
-            ),
-            "The batch reads the weights once, together.",
-        ),
-        Mistake(
-            lambda n, width, cache, batch, peak, bandwidth: max(
-                2 * n * batch / peak, (n * width + cache) / bandwidth
-            ),
-            "Each sequence has a cache of its own.",
-        ),
-        Mistake(
-            lambda n, width, cache, batch, peak, bandwidth: (n * width + batch * cache) / bandwidth,
-            "A large batch is bound by arithmetic, 2 N for each sequence.",
-        ),
-        Mistake(
-            lambda n, width, cache, batch, peak, bandwidth: min(
-                2 * n * batch / peak, (n * width + batch * cache) / bandwidth
-            ),
-            "The slower of the two decides: the larger time.",
-        ),
-    ],
-    difficulty=2,
-    minutes=15,
-)
-
-
-# Rounding
-
-
-def rounded(weight: Float[Tensor, "out in"], bits: int, group: int) -> Float[Tensor, "out in"]:
-    """Round each group of neighbors in a row to multiples of its largest weight / most."""
-    most = 2 ** (bits - 1) - 1
-    grouped = weight.unflatten(1, (-1, group))
-    scale = grouped.abs().amax(dim=2, keepdim=True) / most
-    return ((grouped / scale).round() * scale).flatten(1)
-
-
-def _rounded_wrongly(weight, bits, group, size=torch.abs, round_=torch.round):
-    most = 2 ** (bits - 1) - 1
-    grouped = weight.unflatten(1, (-1, group))
-    scale = size(grouped).amax(dim=2, keepdim=True) / most
-    return (round_(grouped / scale).clamp(-most, most) * scale).flatten(1)
-
-
-def _random_weights(seed: int) -> list[tuple]:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = [(2, 8, 4, 4), (3, 64, 4, 32), (5, 96, 8, 16)]
-    return [(torch.randn(o, i, generator=generator), bits, group) for o, i, bits, group in shapes]
-
-
-check_rounded = Exercise(
-    title="Rounding in groups",
-    reference=rounded,
-    cases=_random_weights,
-    mistakes=[
-        Mistake(
-            lambda weight, bits, group: rounded(weight, bits, weight.shape[1]),
-            "Each group has a scale of its own, not each row.",
-        ),
-        Mistake(
-            lambda *case: _rounded_wrongly(*case, round_=torch.trunc),
-            "Round to the nearest integer; this cuts off.",
-        ),
-        Mistake(
-            lambda *case: _rounded_wrongly(*case, size=torch.clone),
-            "The largest weight by size: take the absolute value first.",
-        ),
-        Mistake(
-            lambda weight, bits, group: rounded(weight, bits + 1, group),
-            "One bit is the sign: the largest integer is 2^(bits - 1) - 1.",
-        ),
-        Mistake(
-            lambda weight, bits, group: (
-                rounded(weight, bits, group).unflatten(1, (-1, group))
-                / (
-                    weight.unflatten(1, (-1, group)).abs().amax(dim=2, keepdim=True)
-                    / (2 ** (bits - 1) - 1)
-                )
-            ).flatten(1),
-            "These are the integers: multiply them by their scale again.",
-        ),
-    ],
-    difficulty=2,
-    minutes=15,
 )

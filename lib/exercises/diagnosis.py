@@ -2,12 +2,12 @@
 
 A candidate is the reference with a switch, with an edited argument (`input_edits`) or with an
 edited result (`output_edits`). One that gives the answer's results in all cases is named; else two
-together are tried, then `relations`, and at last the shown case alone.
+together are tried, `relations` before and after that, and at last the shown case alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
@@ -15,10 +15,10 @@ from torch import Tensor
 from lib.exercises.comparing import same
 from lib.exercises.input_edits import input_edits
 from lib.exercises.output_edits import output_edits
-from lib.exercises.relations import Trial, relation
+from lib.exercises.relations import Trial, relation, symptom
 from lib.exercises.running import Outcome, TooSlow, copy_of
 
-MOST = 150  # candidates of one kind: a pair too much is not worth the wait
+MOST = 1000  # candidates of one kind: a pair too much is not worth the wait
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,31 @@ class Change:
     def result(self, trial: Trial, i: int) -> Outcome:
         """What the changed reference does in case `i`. Errors of an edit are a failed Outcome."""
         try:
-            case = trial.cases[i]
-            for edit in self.before:
-                case = edit(case)
-            outcome = trial.expected[i]
-            if self.before or self.settings:
-                value = trial.reference(*map(copy_of, case), **self.settings)
-                outcome = Outcome(value=value)
+            outcome = self._computed(trial, i)
             if outcome.error is not None:
                 return outcome
             value = outcome.value
             for edit in self.after:
                 value = edit(value)
             return Outcome(value=value)
-        except Exception as error:
-            return Outcome(error=TooSlow() if self.before or self.after else error)
+        except Exception:
+            return Outcome(error=TooSlow())
+
+    def _computed(self, trial: Trial, i: int) -> Outcome:
+        """The changed reference, before its result is edited: computed once for all edits."""
+        if not (self.before or self.settings):
+            return trial.expected[i]
+        key = (i, tuple(self.settings.items()), self.before)
+        if key not in trial.computed:
+            try:
+                case = trial.cases[i]
+                for edit in self.before:
+                    case = edit(case)
+                value = trial.reference(*map(copy_of, case), **self.settings)
+                trial.computed[key] = Outcome(value=value)
+            except Exception as error:
+                trial.computed[key] = Outcome(error=TooSlow() if self.before else error)
+        return trial.computed[key]
 
 
 def diagnose(trial: Trial) -> str | None:
@@ -79,7 +89,7 @@ def diagnose(trial: Trial) -> str | None:
     for candidates in pairs:
         if found := _first(candidates, trial, everywhere):
             return found
-    return None
+    return symptom(trial)
 
 
 def diagnose_shown(trial: Trial) -> str | None:
@@ -117,7 +127,9 @@ def _edited(trial: Trial) -> list[Change]:
 
 
 def _pairs(left: list[Change], right: list[Change]) -> Iterator[Change]:
-    both = combinations(left, 2) if left is right else ((a, b) for a in left for b in right)
+    both = ((a, b) for a in left for b in right)
+    if left is right:  # the first settings with one another, before any with the last ones
+        both = ((a, b) for i, b in enumerate(left) for a in left[:i])
     return (
         a + b for a, b in both
         if not (a.settings.keys() & b.settings.keys())

@@ -1,17 +1,21 @@
 """Say what is wrong with an answer that fails, or returns another kind of thing than asked for."""
 
+import dataclasses
 import dis
 import inspect
 import linecache
+import numbers
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lib.exercises.comparing import kind
+from lib.exercises.comparing import kind, same
 from lib.exercises.running import Outcome, TooMuch
 
 KINDS: list[tuple[type[BaseException] | tuple, str]] = [
@@ -39,6 +43,8 @@ def failure(error: BaseException | None, due: BaseException | None, answer: Any)
     for types, sentence in KINDS:
         if isinstance(error, types):
             return f"It raises {name}. {sentence.format(text)}"
+    if isinstance(error, RuntimeError) and text.startswith("view size is not compatible"):
+        return f"It raises {name}. `view` moves nothing, and this order needs a copy: `reshape`."
     if isinstance(error, RuntimeError) and any(w in text for w in ("size", "shape", "dimension")):
         return f"It raises {name}. Two tensors of shapes that do not fit meet: {text}."
     if isinstance(error, TypeError | ValueError | RuntimeError) and text:
@@ -50,7 +56,7 @@ def misfit(answer: Any, case: tuple) -> str | None:
     """Return a sentence if the answer cannot be called with as many arguments as a case has."""
     try:
         signature = inspect.signature(answer)
-    except (TypeError, ValueError):  # some built-in functions hide theirs
+    except Exception:  # some built-in functions hide theirs
         return None
     try:
         signature.bind(*case)
@@ -109,9 +115,12 @@ def _nan(value: Any) -> bool:
 
 def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
     """Other containers than those asked for."""
-    holders = (list, tuple, dict, Tensor, np.ndarray)
+    holders = (list, tuple, dict, Tensor)
     if all_are(lambda e, g: isinstance(e, tuple) and isinstance(g, Tensor | int | float)):
         return f"One value alone is returned; {len(values[0][0])} are asked for, as a tuple."
+    for i in range(2):
+        if all_are(lambda e, g, i=i: type(g) is tuple and len(g) == 2 and same(e, g[i])):
+            return f"It returns two things: only the {('first', 'second')[i]} is asked for."
     if all_are(lambda e, g: isinstance(g, tuple) and not isinstance(e, list | tuple)):
         return f"It returns a tuple of {len(values[0][1])} where {kind(values[0][0])} is asked for."
     if all_are(lambda e, g: isinstance(e, list | tuple) and isinstance(g, dict | set)):
@@ -136,7 +145,7 @@ def _only_dtype(expected: Any, got: Any) -> bool:
 
 def _returns(answer: Any) -> bool:
     """Whether the code of an answer returns anything but None."""
-    code = getattr(answer, "__code__", None)
+    code = _code(answer)
     if code is None:
         return True
     steps = list(dis.get_instructions(code))
@@ -152,7 +161,7 @@ def _returns(answer: Any) -> bool:
 
 def is_empty(answer: Any) -> bool:
     """Tell whether a function's body is only `...`, `pass` or a docstring."""
-    code = getattr(answer, "__code__", None)
+    code = _code(answer)
     idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
     if code is None or any(step.opname not in idle for step in dis.get_instructions(code)):
         return False
@@ -162,18 +171,51 @@ def is_empty(answer: Any) -> bool:
 
 def failing_line(error: BaseException | None, answer: Any) -> list[str]:
     """Return the line of the reader's own code that raised, if it is known."""
-    code = getattr(answer, "__code__", None)
+    code = _code(answer)
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     mine = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
     line = linecache.getline(mine[-1].filename, mine[-1].lineno).strip() if mine else ""
     return [f"in the line: {line}"] if line else []
 
 
-def plain(value: Any) -> bool:
-    """Whether a value's length and items come from a known kind, not from code of the answer's."""
-    own = [getattr(type(value), name, None) for name in ("__len__", "__iter__", "__getitem__")]
+def _code(answer: Any) -> CodeType | None:
+    """The code of a function; None for what is none, or hides it."""
+    try:
+        code = getattr(answer, "__code__", None)
+    except Exception:
+        return None
+    return code if isinstance(code, CodeType) else None
+
+
+def uses(answer: Any) -> set[str]:
+    """The names and attributes that the code of a function uses."""
+    names, codes = set(), [_code(answer)]
+    for code in codes:
+        if code is not None:
+            names |= {*code.co_names}
+            codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return names
+
+
+def _unknown(method: Any) -> bool:
+    """Whether a method is written in Python, but not by the standard library (as Counter's)."""
+    room = (getattr(method, "__module__", None) or "").split(".")[0]
+    return inspect.isfunction(method) and room not in sys.stdlib_module_names
+
+
+def plain(value: Any, around: tuple[int, ...] = ()) -> bool:
+    """Whether a value's length and items come from a known kind, not from code of the answer's.
+
+    Nor may a list lie in itself, or more than 20 lists in one another.
+    """
     if isinstance(value, Tensor | np.ndarray):
         return True
-    if isinstance(value, list | tuple):
-        return not any(map(inspect.isfunction, own)) and all(map(plain, value))
-    return not any(map(inspect.isfunction, own))
+    own = [getattr(type(value), name, None) for name in ("__len__", "__iter__", "__getitem__")]
+    if not (dataclasses.is_dataclass(value) or isinstance(value, numbers.Number)):
+        own.append(getattr(type(value), "__eq__", None))
+    if any(map(_unknown, own)) or id(value) in around or len(around) > 20:
+        return False
+    if not isinstance(value, list | tuple):
+        return True
+    inner = [item for item in value if type(item) not in (int, float, str, bool)]
+    return all(plain(item, (*around, id(value))) for item in inner)

@@ -1,16 +1,46 @@
-"""Checks of chapter 5, feed-forward layers and experts. N tokens, E experts, k choices."""
+"""Exercises of chapter 5: a gated layer and its width; the experts' are in `routing`."""
 
 import math
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake, Probe
+from lib.exercises.balancing import check_balancing_loss
+from lib.exercises.capacity import check_kept
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.comparing import difference
-from lib.model.feedforward import gated_width
-from lib.model.routing import route, within_capacity
+from lib.exercises.routing import check_biased_weights, check_routing_weights
+
+__all__ = [
+    "check_balancing_loss", "check_biased_weights", "check_gated_width", "check_kept",
+    "check_routing_weights", "check_swiglu", "gated_width", "swiglu",
+]  # fmt: skip
+
+ACTIVATIONS = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
+    "relu": F.relu,
+    "Squared ReLU": lambda z: F.relu(z).square(),
+    "Leaky ReLU": F.leaky_relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "A softmax": lambda z: z.softmax(-1),
+    "Softplus": F.softplus,
+    "Mish": F.mish,
+    "ELU": F.elu,
+    "1.702": lambda z: z * torch.sigmoid(1.702 * z),
+    "negative": lambda z: z * torch.sigmoid(-z),
+    "tanh z": lambda z: z * torch.tanh(z),
+    "softmax z": lambda z: z * z.softmax(-1),
+    "square": lambda z: z.square() * torch.sigmoid(z),
+    "twice": lambda z: z * torch.sigmoid(z).square(),
+    "exp": lambda z: z / (1 + z.exp()),
+    "none": lambda z: z,
+}
 
 
 def swiglu(
@@ -18,17 +48,41 @@ def swiglu(
     gate: Float[Tensor, "F C"],
     up: Float[Tensor, "F C"],
     down: Float[Tensor, "C F"],
+    *,
+    activation: str = "silu",
+    place: str = "gate",
+    join: str = "times",
+    around: str = "none",
 ) -> Float[Tensor, "N C"]:
     """A SwiGLU layer; weights as in nn.Linear, (out, in)."""
-    return (F.silu(x @ gate.T) * (x @ up.T)) @ down.T
+    act = ACTIVATIONS[activation]
+    g, u = x @ (act(gate) if place == "weights" else gate).T, x @ up.T
+    g = act(g) if place in ("gate", "both", "gate_and_end") else g
+    u = act(u) if place in ("up", "both") else u
+    hidden = {
+        "times": g * u, "plus": g + u, "gate": g, "up": u, "minus": g - u, "max": g.maximum(u),
+        "g_u_g": g * u * (x @ gate.T),
+    }[join]  # fmt: skip
+    hidden = act(hidden) if place == "product" else hidden
+    output = hidden @ down.T
+    output = act(output) if place in ("end", "gate_and_end") else output
+    return {
+        "none": output, "x": output + x, "mean": output / len(gate),
+        "root": output / len(gate) ** 0.5,
+    }[around]  # fmt: skip
+
+
+def _neurons(x: list, gate: list, up: list, down: list) -> tuple:
+    """One token of one feature, and a neuron for each number."""
+    column = lambda numbers: torch.tensor(numbers, dtype=torch.float32)[:, None]  # noqa: E731
+    return torch.tensor([x], dtype=torch.float32), column(gate), column(up), column(down).T
 
 
 def _layer_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    sizes = [(2, 3, 4), (5, 8, 6), (1, 4, 12)]
+    generator = torch.Generator().manual_seed(seed)
     return [
-        (torch.randn(n, c), torch.randn(f, c), torch.randn(f, c), torch.randn(c, f))
-        for n, c, f in sizes
+        tuple(torch.randn(*s, generator=generator) for s in [(n, c), (f, c), (f, c), (c, f)])
+        for n, c, f in [(2, 3, 4), (5, 8, 6), (1, 4, 12)]
     ]
 
 
@@ -36,262 +90,155 @@ check_swiglu = Exercise(
     title="A SwiGLU layer",
     reference=swiglu,
     cases=_layer_cases,
-    mistakes=[
-        Mistake(
-            lambda x, gate, up, down: (x @ gate.T * F.silu(x @ up.T)) @ down.T,
-            "The activation stands on the wrong branch: it belongs to the gate, not to up.",
+    switches={
+        "activation": {
+            **{name: f"{name} stands where Swish, z · sigmoid(z), is asked for."
+               for name in ACTIVATIONS if name[0].isupper() or name == "tanh"},
+            "gelu": "This is GEGLU: GELU stands where Swish, z · sigmoid(z), is asked for.",
+            "gelu_tanh": "This is GEGLU: GELU stands where Swish, z · sigmoid(z), is asked for.",
+            "relu": "This is ReGLU: ReLU stands where Swish, z · sigmoid(z), is asked for.",
+            "sigmoid": "This is GLU: the gate is a sigmoid. Swish is z · sigmoid(z).",
+            "1.702": "z · sigmoid(1.702 z) approximates GELU: Swish is z · sigmoid(z).",
+            "negative": "The sigmoid's sign is turned: Swish is z · sigmoid(z).",
+            "tanh z": "It takes z · tanh(z): Swish is z · sigmoid(z).",
+            "softmax z": "It takes z · softmax(z): Swish is z · sigmoid(z), each neuron alone.",
+            "square": "It takes z² · sigmoid(z): Swish is z · sigmoid(z).",
+            "twice": "It multiplies by the sigmoid twice: Swish is z · sigmoid(z).",
+            "exp": "It takes z / (1 + e^z): Swish is z / (1 + e^(-z)).",
+            "none": "The activation is missing: this is a bilinear layer.",
+        },
+        "place": {
+            "up": "The activation stands on the wrong branch: it belongs to the gate, not to up.",
+            "both": "Both branches go through the activation: only the gate should.",
+            "product": "The activation stands on the product: it belongs to the gate alone.",
+            "end": "The activation stands after the projection down: it belongs to the gate.",
+            "weights": "The activation is taken of the gate's weights: take it of the product.",
+            "gate_and_end": "The activation is applied once more after the projection down.",
+        },
+        "join": {
+            "plus": "The branches are added; a gate multiplies, feature by feature.",
+            "gate": "The branch up is not used: it is multiplied by the gate.",
+            "up": "The gate is not used: this is the plain layer.",
+            "minus": "The branches are subtracted; a gate multiplies, feature by feature.",
+            "max": "The larger of both branches is taken; a gate multiplies.",
+            "g_u_g": "The gate's number is multiplied in twice.",
+        },
+        "around": {
+            "x": "x is added: the way around the layer belongs to the block.",
+            "mean": "The sum over neurons is divided by their number.",
+            "root": "The sum over neurons is divided by the root of their number.",
+        },
+    },
+    probes=[
+        Probe("Of zeros the layer makes zeros: it has no biases.", _neurons([0], [1], [1], [1])),
+        Probe(
+            "Where up gives 0 the result is 0, whatever the gate is: the branches multiply.",
+            _neurons([1], [2], [0], [1]),
         ),
-        Mistake(
-            lambda x, gate, up, down: (torch.sigmoid(x @ gate.T) * (x @ up.T)) @ down.T,
-            "This is GLU: the gate is a sigmoid. Swish is z · sigmoid(z).",
+        Probe(
+            "Where the gate's number is 0 the result is 0, since Swish of 0 is 0.",
+            _neurons([1], [0], [2], [1]),
         ),
-        Mistake(
-            lambda x, gate, up, down: (F.silu(x @ gate.T) + x @ up.T) @ down.T,
-            "The branches are added; a gate multiplies, feature by feature.",
+        Probe(
+            "One neuron with gate, up and down of 1 makes Swish(1) = 1 · sigmoid(1) = 0.731 of 1.",
+            _neurons([1], [1], [1], [1]),
         ),
-        Mistake(
-            lambda x, gate, up, down: F.silu(x @ up.T) @ down.T,
-            "The gate is not used: this is the plain layer.",
+        Probe(
+            "A gate of -2 gives Swish(-2) = -2 · sigmoid(-2) = -0.238: a little less than 0.",
+            _neurons([1], [-2], [1], [1]),
+        ),
+        Probe(
+            "up must enter as it is: 3 times as much there is 3 times as much in the result.",
+            _neurons([1], [1], [3], [1]),
+        ),
+        Probe(
+            "down must enter as it is: 5 there makes the result 5 times as large.",
+            _neurons([1], [1], [1], [5]),
+        ),
+        Probe(
+            "Each neuron has its own gate: two neurons give the sum of what each gives.",
+            _neurons([1], [1, -2], [1, 3], [1, 1]),
         ),
     ],
     difficulty=1,
     minutes=8,
-)
+)  # fmt: skip
+
+
+# The width that keeps the number of parameters
+
+SHARES = {
+    "2/3": lambda n: 2 * n // 3, "3/2": lambda n: 3 * n // 2, "1": lambda n: n,
+    "1/3": lambda n: n // 3, "1/2": lambda n: n // 2, "4/3": lambda n: 4 * n // 3,
+    "3/4": lambda n: 3 * n // 4, "8/3": lambda n: 8 * n // 3, "0.66": lambda n: int(0.66 * n),
+    "0.67": lambda n: int(0.67 * n),
+    "0.666": lambda n: int(0.666 * n), "thirds": lambda n: n // 3 * 2, "2": lambda n: 2 * n,
+    "up": lambda n: -(-2 * n // 3), "near": lambda n: (4 * n + 3) // 6,
+    "thirds_up": lambda n: -(-n // 3) * 2, "exact": lambda n: Fraction(2 * n, 3),
+}  # fmt: skip
+ROUNDS = {
+    "up": lambda n, m: -(-n // m) * m, "down": lambda n, m: n // m * m, "none": lambda n, m: n,
+    "nearest": lambda n, m: math.floor(n / m + 0.5) * m, "next": lambda n, m: (n // m + 1) * m,
+    "nearest_even": lambda n, m: round(n / m) * m, "count": lambda n, m: -(-n // m),
+    "add": lambda n, m: n + m, "add_less": lambda n, m: n + m - 1,
+    "and_more": lambda n, m: (-(-n // m) + 1) * m, "at_least": lambda n, m: max(n, m),
+    "power": lambda n, m: 1 << max(0, math.ceil(n) - 1).bit_length(),
+}  # fmt: skip
+
+
+def gated_width(d_ff: int, multiple_of: int, *, share: str = "2/3", rounds: str = "up") -> int:
+    """2/3 of `d_ff`, rounded down, then up to a multiple."""
+    return int(ROUNDS[rounds](SHARES[share](d_ff), multiple_of))
 
 
 check_gated_width = Exercise(
     title="The 2/3 rule",
     reference=gated_width,
-    cases=lambda seed: [(12, 1), (16384, 256), (3072, 64), (1000 + seed, 100), (10, 8)],
-    mistakes=[
-        Mistake(
-            lambda d_ff, multiple_of: 2 * d_ff // 3 // multiple_of * multiple_of,
-            "It rounds down; the width is rounded up to the next multiple.",
-        ),
-        Mistake(
-            lambda d_ff, multiple_of: math.ceil(3 * d_ff // 2 / multiple_of) * multiple_of,
-            "The fraction is upside down: three matrices must be narrower than two, by 2/3.",
-        ),
-        Mistake(
-            lambda d_ff, multiple_of: math.ceil(d_ff / multiple_of) * multiple_of,
-            "The width is rounded but not reduced: take 2/3 of it first.",
-        ),
-        Mistake(
-            lambda d_ff, multiple_of: 2 * d_ff // 3,
-            "2/3 is right; what is missing is to round up to a multiple of `multiple_of`.",
-        ),
+    compare=lambda e, g: "It returns a float." if isinstance(g, float) else difference(e, g),
+    cases=lambda seed: [
+        (12, 1), (16384, 256), (3072, 64), (1000 + seed, 100), (10, 8), (5120, 256),
     ],
+    switches={
+        "rounds": {
+            "down": "It rounds down; the width is rounded up to the next multiple.",
+            "none": "2/3 is right; what is missing is to round up to a multiple of `multiple_of`.",
+            "nearest": "It rounds to the nearest multiple; the width is rounded up.",
+            "nearest_even": "It rounds to the nearest multiple; the width is rounded up.",
+            "next": "A width that is a multiple already goes up to the next one: it should stay.",
+            "count": "It returns how many multiples there are: multiply by `multiple_of`.",
+            "add": "`multiple_of` is added: round up to a multiple of it.",
+            "add_less": "`multiple_of` - 1 is added, but then the rest is not cut off.",
+            "and_more": "It goes one multiple too far.",
+            "at_least": "It is made at least `multiple_of`, but not a multiple of it.",
+            "power": "It goes up to a power of 2: a multiple of `multiple_of` is asked for.",
+        },
+        "share": {
+            "3/2": "The fraction is upside down: three matrices must be narrower than two, by 2/3.",
+            "1": "The width is rounded but not reduced: take 2/3 of it first.",
+            "1/3": "It takes a third: three matrices of 2/3 hold what two whole ones do.",
+            "1/2": "It takes half: three matrices of 2/3 hold what two whole ones do.",
+            "4/3": "It takes 4/3: three matrices of 2/3 hold what two whole ones do.",
+            "3/4": "It takes 3/4: three matrices of 2/3 hold what two whole ones do.",
+            "8/3": "It takes 8/3: that is 2/3 of 4 d_model, but d_ff is given.",
+            "2": "It doubles the width and does not divide by 3.",
+            "0.66": "0.66 is not 2/3: divide by 3.",
+            "0.67": "0.67 is not 2/3: divide by 3.",
+            "0.666": "0.666 is not 2/3: divide by 3.",
+            "thirds": "Multiply by 2 before you divide by 3: 11 // 3 · 2 is 6, not 7.",
+            "thirds_up": "Multiply by 2 before you divide by 3, and round that down.",
+            "up": "Two thirds are rounded up: the whole part is taken first.",
+            "near": "Two thirds are rounded to the nearest number: the whole part is taken first.",
+            "exact": "Two thirds are not cut to a whole number before they are rounded up.",
+        },
+    },
     probes=[
         Probe("Of 2/3 · d_ff first the whole part is taken, then it is rounded up.", (10, 2)),
         Probe("Multiply by 2 before you divide by 3: 11 // 3 · 2 is 6, not 7.", (11, 1)),
+        Probe("With a multiple of 1 the width of 12 is 8, two thirds.", (12, 1)),
+        Probe("Two thirds of 12 are a multiple of 4 already: the width stays 8.", (12, 4)),
+        Probe("Two thirds of 12 are 8; the next multiple of 5 is 10.", (12, 5)),
+        Probe("Two thirds of 15 are 10; the next multiple of 8 is 16, not 8.", (15, 8)),
     ],
-    compare=lambda e, g: "It returns a float." if isinstance(g, float) else difference(e, g),
     difficulty=1,
     minutes=6,
-)
-
-
-def routing_weights(logits: Float[Tensor, "N E"], k: int) -> Float[Tensor, "N E"]:
-    """The weight of each expert for each token: softmax over the k largest logits, 0 elsewhere."""
-    routing = route(logits, k)
-    return torch.zeros_like(logits).scatter(-1, routing.experts, routing.weights)
-
-
-def _logit_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    small = torch.tensor([[2.0, 1.0, 0.0, -1.0], [-1.0, 3.0, 0.5, 1.0]])
-    return [(small, 2), (torch.randn(7, 5), 1), (torch.randn(6, 8) * 2, 3)]
-
-
-def _masked(values: Tensor, by: Tensor, k: int, fill: float) -> Tensor:
-    kept = torch.zeros_like(values, dtype=torch.bool)
-    return values.masked_fill(~kept.scatter(-1, by.topk(k, dim=-1).indices, True), fill)
-
-
-check_routing_weights = Exercise(
-    title="The weights of a top-k router",
-    reference=routing_weights,
-    cases=_logit_cases,
-    mistakes=[
-        Mistake(
-            lambda logits, k: _masked(logits.softmax(-1), logits, k, 0.0),
-            "The weights of a token do not sum to 1: divide by the sum over the chosen, or take "
-            "the softmax over the chosen logits only.",
-        ),
-        Mistake(
-            lambda logits, k: _masked(logits, logits, k, 0.0).softmax(-1),
-            "Experts that were not chosen have a weight: their logits were set to 0, and e^0 = 1. "
-            "Set them to -inf.",
-        ),
-        Mistake(
-            lambda logits, k: (
-                _masked(logits.T.contiguous(), logits.T, min(k, len(logits)), -math.inf)
-                .softmax(-1)
-                .T
-            ),
-            "It chooses tokens for each expert: the k best are over the last dimension.",
-        ),
-    ],
-    difficulty=2,
-    minutes=12,
-)
-
-
-def balancing_loss(probabilities: Float[Tensor, "N E"], experts: Int[Tensor, "N k"]) -> float:
-    """E sum_i f_i P_i, f_i the number of choices of expert i for each token."""
-    n_tokens, n_experts = probabilities.shape
-    chosen = experts.flatten().bincount(minlength=n_experts) / n_tokens
-    return (n_experts * (chosen * probabilities.mean(0)).sum()).item()
-
-
-def _choice_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    cases = []
-    for n, n_experts, k in ((4, 3, 1), (20, 4, 2), (50, 8, 3)):
-        routing = route(torch.randn(n, n_experts) * 2, k)
-        cases.append((routing.probabilities, routing.experts))
-    return cases
-
-
-def _counts(probabilities: Tensor, experts: Tensor) -> Tensor:
-    return experts.flatten().bincount(minlength=probabilities.shape[1]).float()
-
-
-check_balancing_loss = Exercise(
-    title="The load-balancing loss",
-    reference=balancing_loss,
-    cases=_choice_cases,
-    mistakes=[
-        Mistake(
-            lambda p, e: (_counts(p, e) / len(p) * p.mean(0)).sum().item(),
-            "The factor E is missing: with it, the value at balance does not depend on E.",
-        ),
-        Mistake(
-            lambda p, e: (p.shape[1] * p.mean(0).square().sum()).item(),
-            "Both factors are mean probabilities. f counts choices: that is where an expert is "
-            "overloaded.",
-        ),
-        Mistake(
-            lambda p, e: (p.shape[1] * (_counts(p, e) * p.mean(0)).sum()).item(),
-            "f is a count: divide it by the number of tokens (and take the mean for P, once).",
-        ),
-        Mistake(
-            lambda p, e: (p.shape[1] * (_counts(p, e) / e.numel() * p.mean(0)).sum()).item(),
-            "f is divided by k as well: here it counts choices for each token, so that the loss at "
-            "balance is k.",
-        ),
-    ],
-    probes=[
-        Probe(
-            "It fails where nobody chose the last expert: its count is 0 (`minlength`).",
-            (torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1]]), torch.tensor([[0], [1]])),
-        ),
-    ],
-    difficulty=2,
-    minutes=12,
-)
-
-
-def biased_weights(
-    scores: Float[Tensor, "N E"], bias: Float[Tensor, "E"], k: int
-) -> Float[Tensor, "N E"]:
-    """Choose by score plus bias; weigh by the scores alone, made to sum to 1."""
-    experts = (scores + bias).topk(k, dim=-1).indices
-    chosen = scores.gather(-1, experts)
-    return torch.zeros_like(scores).scatter(-1, experts, chosen / chosen.sum(-1, keepdim=True))
-
-
-def _score_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    small = torch.tensor([[0.9, 0.6, 0.5, 0.1], [0.2, 0.7, 0.6, 0.55]])
-    cases = [(small, torch.tensor([-0.5, 0.0, 0.0, 0.2]), 2)]
-    for n, n_experts, k in ((5, 6, 2), (9, 8, 3)):
-        cases.append((torch.rand(n, n_experts), torch.randn(n_experts) * 0.4, k))
-    return cases
-
-
-def _weights_of(values: Tensor, by: Tensor, k: int) -> Tensor:
-    chosen = _masked(values, by, k, 0.0)
-    return chosen / chosen.sum(-1, keepdim=True)
-
-
-check_biased_weights = Exercise(
-    title="Balancing by a bias",
-    reference=biased_weights,
-    cases=_score_cases,
-    mistakes=[
-        Mistake(
-            lambda scores, bias, k: _weights_of(scores + bias, scores + bias, k),
-            "The bias changes the weights: it enters the choice only, so that the output is not "
-            "distorted.",
-        ),
-        Mistake(
-            lambda scores, bias, k: _weights_of(scores, scores, k),
-            "The bias is not used in the choice.",
-        ),
-        Mistake(
-            lambda scores, bias, k: _masked(scores, scores + bias, k, 0.0),
-            "The weights of a token do not sum to 1: divide by the sum over the chosen.",
-        ),
-    ],
-    difficulty=2,
-    minutes=12,
-)
-
-
-def kept(experts: Int[Tensor, "N k"], n_experts: int, capacity: int) -> Bool[Tensor, "N k"]:
-    """True where an expert still had room; first choices of all tokens come first."""
-    return within_capacity(experts, n_experts, capacity)
-
-
-def _capacity_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    small = torch.tensor([[0, 1], [1, 0], [1, 2], [1, 2]])
-    cases = [(small, 3, 2)]
-    for n, n_experts, k, most in ((9, 4, 2, 3), (15, 5, 3, 6), (6, 3, 1, 1)):
-        logits = torch.randn(n, n_experts) + torch.linspace(1, 0, n_experts)
-        cases.append((logits.topk(k, dim=-1).indices, n_experts, most))
-    return cases
-
-
-def _in_order(flat: Tensor, n_experts: int, most: int, strict: bool = False) -> Tensor:
-    chosen = F.one_hot(flat, n_experts)
-    place = (chosen.cumsum(0) * chosen).sum(-1)
-    return place < most if strict else place <= most
-
-
-check_kept = Exercise(
-    title="What a capacity drops",
-    reference=kept,
-    cases=_capacity_cases,
-    mistakes=[
-        Mistake(
-            lambda experts, n_experts, most: _in_order(experts.flatten(), n_experts, most).view_as(
-                experts
-            ),
-            "It goes token by token: the first choices of all tokens are served before any second "
-            "choice.",
-        ),
-        Mistake(
-            lambda experts, n_experts, most: (
-                _in_order(experts.T.flatten(), n_experts, most, strict=True).view_as(experts.T).T
-            ),
-            "One place too few: an expert takes `capacity` tokens, the last one included.",
-        ),
-        Mistake(
-            lambda experts, n_experts, most: torch.stack(
-                [_in_order(column, n_experts, most) for column in experts.T], dim=1
-            ),
-            "Each choice gets a capacity of its own: an expert's places are shared by first and "
-            "further choices.",
-        ),
-        Mistake(
-            lambda experts, n_experts, most: (
-                _in_order(experts.T.flip(1).flatten(), n_experts, most).view_as(experts.T).flip(1).T
-            ),
-            "The last tokens are served first: go in the order of the text.",
-        ),
-    ],
-    difficulty=3,
-    minutes=20,
-)
+)  # fmt: skip

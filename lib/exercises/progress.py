@@ -10,21 +10,64 @@ import json
 import os
 from pathlib import Path
 
-from lib.display import publish
+from lib.display import show_table
 from lib.files import atomic_write
 
-ROOMS = {
-    "1 Tokenization": ("tokenization", "segmentation"),
-    "2 Attention": ("attention", "attention_in_use"),
-    "3 Normalization": ("normalization", "norm_placement"),
-    "4 Feed-forward": ("feedforward",),
-    "5 The transformer": ("transformer",),
-    "6 Sampling": ("sampling",),
-    "7 Decoding": ("decoding",),
-    "8 Compute": ("compute",),
-    "9 Scaling": ("scaling",),
-    "10 Reasoning": ("reasoning",),
-}
+CHECKS = {  # chapter -> module -> checks, without "check_"; capstones come last
+    "1 Tokenization": {
+        "tokenization": "merge_once encode_by_rank wordpiece_scores best_segmentation split_threes",
+        "capstones_tokenizer": "my_tokenizer",
+    },
+    "2 Attention": {
+        "attention": "scaled_attention causal_weights", "heads": "split_heads merge_heads",
+        "capstones_parts": "my_attention",
+    },
+    "3 Positions and memory": {
+        "attention_in_use": "rotate cached_step online_attention",
+        "capstones_memory": "my_cached_attention",
+    },
+    "4 Normalization": {
+        "layer_norm": "layer_norm", "normalization": "gemma_norm",
+        "norm_placement": "leaks output_norm_block", "folded_mean": "centered largest_score",
+        "capstones_parts": "my_norm",
+    },
+    "5 Feed-forward layers and experts": {
+        "feedforward": "swiglu gated_width",
+        "routing": "routing_weights biased_weights",
+        "balancing": "balancing_loss", "capacity": "kept",
+        "capstones_parts": "my_feed_forward",
+    },
+    "6 The transformer": {
+        "transformer": "block_parameters tie residual_scale", "capstones_model": "my_model",
+    },
+    "7 Training": {
+        "transformer": "language_model_loss learning_rate", "capstones_training": "my_loop",
+    },
+    "8 Inside a trained model": {
+        "inside": "ranks previous_token_score mean_ablation", "capstones_inside": "my_attribution",
+    },
+    "9 Sampling": {
+        "sampling": "effective_vocabulary top_p min_p penalize vote",
+        "capstones_generation": "my_sampler",
+    },
+    "10 Decoding": {
+        "decoding": "beam_step winner contrastive", "capstones_beams": "my_beam",
+    },
+    "11 Faster decoding": {
+        "drafting": "rejection allowed", "capstones_generation": "my_draft",
+    },
+    "12 Compute": {
+        "compute": "training_flops utilization decode_seconds cache_bytes rounded",
+        "capstones_scaling": "my_report",
+    },
+    "13 Scaling laws": {
+        "scaling": "through gain lowest huber optimal", "capstones_scaling": "my_fit",
+    },
+    "14 SFT cold start": {
+        "reasoning": "right_chain advantages clipped learned_targets select",
+        "capstones_scaling": "my_reward",
+    },
+}  # fmt: skip
 
 
 def _file() -> Path:
@@ -62,29 +105,28 @@ def reset() -> None:
 def rows() -> list[tuple[str, str, int, bool]]:
     """Return (chapter, exercise, minutes, solved) for every exercise, in order."""
     known, found = solved(), []
-    for chapter, rooms in ROOMS.items():
-        seen = set()
-        for room in rooms:
-            for name, check in vars(importlib.import_module(f"lib.exercises.{room}")).items():
-                if name.startswith("check_") and check.title not in seen:
-                    seen.add(check.title)
-                    found.append((chapter, check.title, check.minutes, check.title in known))
+    for chapter, modules in CHECKS.items():
+        for module, names in modules.items():
+            room = importlib.import_module(f"lib.exercises.{module}")
+            checks = [getattr(room, f"check_{name}") for name in names.split()]
+            found += [(chapter, c.title, c.minutes, c.title in known) for c in checks]
     return found
 
 
 def progress() -> None:
-    """Show chapters, exercises and minutes as a table."""
-    found = rows()
-    lines = ["| Chapter | Solved | Exercises | Minutes left |", "|---|---|---|---|"]
-    for chapter in ROOMS:
+    """Show for each chapter what is solved, what comes next, and the minutes that are left."""
+    found, table = rows(), []
+    for chapter in CHECKS:
         mine = [row for row in found if row[0] == chapter]
-        done = [row for row in mine if row[3]]
-        left = sum(minutes for _, _, minutes, is_solved in mine if not is_solved)
-        open_ = ", ".join(title for _, title, _, is_solved in mine if not is_solved)
-        lines.append(f"| {chapter} | {len(done)} of {len(mine)} | {open_ or 'all done'} | {left} |")
-    end = "To begin anew: `from lib.exercises.progress import reset; reset()`."
-    text = "\n".join(lines) + f"\n\n{end}"
-    publish({"text/markdown": text, "text/plain": text})
+        still = [row for row in mine if not row[3]]
+        done = f"{len(mine) - len(still)} of {len(mine)}"
+        next_ = still[0][1] if still else "all solved"
+        table.append([chapter, done, next_, sum(minutes for _, _, minutes, _ in still)])
+    n_done = sum(is_solved for *_, is_solved in found)
+    table.append(["all", f"{n_done} of {len(found)}", "", sum(row[3] for row in table)])
+    title = "Exercises that you have solved; the last of each chapter is its capstone"
+    show_table(table, ["chapter", "solved", "the next one", "minutes left"], title=title)
+    print("To begin anew: from lib.exercises.progress import reset; reset()")
 
 
 if __name__ == "__main__":

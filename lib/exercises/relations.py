@@ -1,19 +1,18 @@
 """How an answer's results relate to the expected ones: a factor, a summand, an unused argument.
 
-The first relation that holds in all cases is told. A factor or a summand that changes with the
-arguments is found by doubling each: what doubles is proportional.
+A factor or a summand that changes with the arguments is found by doubling each of them.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lib.exercises.comparing import same
+from lib.exercises.comparing import same, size
 from lib.exercises.running import Outcome, copy_of
 
 Switches = Mapping[str, Mapping[Any, str]]
@@ -32,26 +31,37 @@ class Trial:
     wrong: Sequence[int]  # the cases in which they differ, the smallest first
     again: Callable[[tuple], Outcome]  # run the answer on other arguments
     seconds: float | int = 5
+    computed: dict[tuple, Outcome] = field(default_factory=dict)  # what changed references did
 
 
 def relation(trial: Trial) -> str | None:
-    """Return a sentence on how results relate to the expected ones in all cases, or None."""
-    if any(outcome.error is not None for outcome in (*trial.expected, *trial.got)):
+    """How results relate to the expected ones: a factor, a summand, an unused argument; or None."""
+    if _fails(trial):
         return None
-    expected = [_numbers(outcome.value) for outcome in trial.expected]
-    got = [_numbers(outcome.value) for outcome in trial.got]
-    if any(
-        e is None or g is None or e.shape != g.shape for e, g in zip(expected, got, strict=True)
-    ):
+    if not (measured := _measured(trial)):
         return _unused(trial)
-    finite = all(
-        e.isfinite().all() and g.isfinite().all() for e, g in zip(expected, got, strict=True)
-    )
-    checks = [_constant, _by_rows] if finite else [_support]
-    for check in checks:
-        if found := check(expected, got):
-            return found
-    return _support(expected, got) or _unused(trial) or _monomial(trial)
+    *pairs, finite = measured
+    return (_constant(*pairs) if finite else None) or _unused(trial) or _monomial(trial)
+
+
+def symptom(trial: Trial) -> str | None:
+    """What wrong results look like, where no slip that makes them is known; or None."""
+    if _fails(trial) or not (measured := _measured(trial)):
+        return None
+    *pairs, finite = measured
+    return (_by_rows(*pairs) if finite else None) or _support(*pairs)
+
+
+def _fails(trial: Trial) -> bool:
+    return any(outcome.error is not None for outcome in (*trial.expected, *trial.got))
+
+
+def _measured(trial: Trial) -> tuple[list[Tensor], list[Tensor], bool] | None:
+    """Expected and given numbers, and whether all are finite, if they are of equal shapes."""
+    expected, got = ([_numbers(o.value) for o in side] for side in (trial.expected, trial.got))
+    pairs = zip(expected, got, strict=True)
+    fits = all(e is not None and g is not None and e.shape == g.shape for e, g in pairs)
+    return (expected, got, all(x.isfinite().all() for x in (*expected, *got))) if fits else None
 
 
 def _numbers(value: Any) -> Tensor | None:
@@ -141,36 +151,62 @@ def _kept(x: Tensor) -> Tensor:
     return ~x.isneginf() & (x > -1e8) if x.isneginf().any() else (x != 0) & x.isfinite()
 
 
+class _Untouchable:
+    """Stands for a number: an answer that gives its result with this does not look at it.
+
+    That a result stays the same with other numbers is no proof: it may lie on one side of a limit.
+    """
+
+    def _fail(self, *_: Any) -> Any:
+        raise TypeError("used")
+
+    __bool__ = __eq__ = __float__ = __index__ = __repr__ = __format__ = _fail
+    __hash__ = None
+
+
 def _unused(trial: Trial) -> str | None:
     """An argument that the answer does not look at, though the result depends on it."""
-    if len(trial.wrong) < len(trial.cases) / 2:
+    if any(size(trial.got[k].value) > 50_000 for k in trial.wrong[:3]):
         return None
+    right = [k for k in range(len(trial.cases)) if k not in trial.wrong]
+    asked = [*trial.wrong[:3], *trial.wrong[-3:], *right[:3]]
     for i, name in enumerate(trial.names):
-        changed = [_changed(trial.cases[k], i) for k in trial.wrong[:3]]
-        changed = [c for c in changed if c is not None]
-        if not changed:
-            continue
-        blind, matters = _blind_where_right(trial, i), False
-        for k, case in zip(trial.wrong, changed, strict=False):
-            right = _run(trial.reference, case)
-            matters |= right is not None and not same(trial.expected[k].value, right)
-            again = trial.again(case)
-            blind &= again.error is None and same(trial.got[k].value, again.value)
-        if blind and matters:
+        if _matters(trial, i) and all(_blind(trial, k, i) for k in asked):
             return f"It does not use `{name}`: the result stays the same when `{name}` changes."
     return None
 
 
-def _blind_where_right(trial: Trial, i: int) -> bool:
-    """Whether the answer ignores argument `i` in the cases in which it is right, too."""
-    for k in [k for k in range(len(trial.cases)) if k not in trial.wrong][:3]:
+def _matters(trial: Trial, i: int) -> bool:
+    """Whether the right result changes with argument `i` in a case that is answered wrongly."""
+    for k in trial.wrong[:3]:
         case = _changed(trial.cases[k], i)
-        again = trial.again(case) if case is not None else None
-        if again is not None and not (
-            again.error is None and same(trial.got[k].value, again.value)
-        ):
+        right = _run(trial.reference, case) if case is not None else None
+        if right is not None and not same(trial.expected[k].value, right):
+            return True
+    return False
+
+
+def _blind(trial: Trial, k: int, i: int) -> bool:
+    """Whether the answer gives the same result in case `k` without a look at argument `i`."""
+    case = trial.cases[k]
+    value = case[i]
+    others = [_Untouchable()]
+    if isinstance(value, Tensor) and (changed := _changed(case, i)):
+        others = [changed[i], torch.full_like(value, math.nan)]  # its shape may be looked at
+    for other in others:
+        again = trial.again((*case[:i], other, *case[i + 1 :]))
+        if again.error is not None or not same(trial.got[k].value, again.value):
+            return False
+        if _holds_nan(again.value):  # NaN hides what the rest would show
             return False
     return True
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_nan, value))
+    numbers = _numbers(value)
+    return numbers is not None and bool(numbers.isnan().any())
 
 
 def _changed(case: tuple, i: int) -> tuple | None:

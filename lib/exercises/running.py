@@ -2,13 +2,19 @@
 
 import contextlib
 import ctypes
+import inspect
 import io
+import os
 import random
 import signal
+import sys
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -49,28 +55,51 @@ def run(
     copies = [copy_of(argument) for argument in arguments]
     settings, left = _settings(), ""
     try:
-        with fixed_random_numbers(), _few_prints(), mode or contextlib.nullcontext():
+        with (
+            fixed_random_numbers(), _few_prints(), warnings.catch_warnings(),
+            mode or contextlib.nullcontext(),
+        ):  # fmt: skip
             value = function(*copies) if seconds is None else call_within(
                 seconds, lambda: function(*copies)
             )  # fmt: skip
     except Interrupted:
         raise KeyboardInterrupt from None
     except BaseException as error:
-        return Outcome(error=error)
+        return Outcome(error=_readable(error))
     finally:
         if _settings() != settings:
             left = next(n for n, v in _settings().items() if v != settings[n])
-            torch.set_default_dtype(settings["set_default_dtype"])
-            torch.set_grad_enabled(settings["set_grad_enabled"])
+            device = settings["torch.set_default_device"]
+            torch.set_default_device(None if device.type == "cpu" else device)
+            torch.set_default_dtype(settings["torch.set_default_dtype"])
+            torch.set_grad_enabled(settings["torch.set_grad_enabled"])
+            os.chdir(settings["os.chdir"])
     changed = (i for i, (a, b) in enumerate(zip(arguments, copies, strict=True)) if differs(a, b))
     return Outcome(value=value, changed=tuple(changed), left=left)
 
 
 def _settings() -> dict[str, Any]:
     return {
-        "set_default_dtype": torch.get_default_dtype(),
-        "set_grad_enabled": torch.is_grad_enabled(),
+        "torch.set_default_device": torch.get_default_device(),
+        "torch.set_default_dtype": torch.get_default_dtype(),
+        "torch.set_grad_enabled": torch.is_grad_enabled(),
+        "os.chdir": os.getcwd(),  # noqa: PTH109
     }
+
+
+def _readable(error: BaseException) -> BaseException:
+    """The error itself, its text cut short; a plain one where the text fails or never ends."""
+    own = [getattr(type(error), name) for name in ("__str__", "__repr__")]
+    if any(map(inspect.isfunction, own)):
+        try:
+            call_within(0.5, lambda: (str(error), repr(error)))
+        except TooSlow as slow:
+            return slow
+        except BaseException:
+            return RuntimeError("an error whose text cannot be read")
+    if len(str(error)) > 1000:
+        error.args = (f"{str(error)[:300]}…",)
+    return error
 
 
 class Interrupted(BaseException):
@@ -94,6 +123,8 @@ def _few_prints() -> Iterator[None]:
 
 def copy_of(value: Any) -> Any:
     """Copy tensors, arrays, containers and random generators; share models and other objects."""
+    if type(value) in (int, float, str, bytes, bool):  # most items: asked first, for speed
+        return value
     if isinstance(value, Tensor):
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, np.ndarray):
@@ -157,11 +188,27 @@ def call_within(seconds: float | int, function: Callable[[], Any]) -> Any:
 
 
 def _call_with_signal(seconds: float | int, function: Callable[[], Any]) -> Any:
-    running = True
+    running, stops, tracing = True, 0, sys.gettrace()
+    begin, spent = time.monotonic(), time.process_time()
 
-    def stop(*_: Any) -> None:
-        if running:
+    def again(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line" and running:
             raise TooSlow
+        return again
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stops
+        starved = time.process_time() - spent > seconds / 4
+        if number == signal.SIGALRM and starved and time.monotonic() - begin < 30 * seconds:
+            return  # it computes, on a busy machine: the other timer will count
+        if not running or (frame is not None and frame.f_code.co_filename.endswith("weakref.py")):
+            return  # an error in a callback of garbage collection is lost: wait for the next signal
+        stops += 1
+        if stops > 1:  # a bare `except` took the first: raise on the line after it, too
+            sys.settrace(again)
+            while frame is not None and frame.f_code is not _call_with_signal.__code__:
+                frame.f_trace, frame = again, frame.f_back
+        raise TooSlow
 
     def interrupt(*_: Any) -> None:
         raise Interrupted
@@ -178,6 +225,7 @@ def _call_with_signal(seconds: float | int, function: Callable[[], Any]) -> Any:
         return function()
     finally:
         running = False
+        sys.settrace(tracing)
         for (number, timer, _), handler in zip(timers, before, strict=True):
             signal.setitimer(timer, 0)
             signal.signal(number, handler)

@@ -1,31 +1,41 @@
 """Checks of chapter 9, sampling. Answers take the logits of one position, of shape (V,)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise, Mistake, Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.comparing import difference
-from lib.exercises.watching import forbid
-from lib.generation.logits import frequency_penalty, presence_penalty, repetition_penalty
-from lib.generation.logits import top_p as top_p_of_rows
-from lib.generation.measures import effective_vocabulary as of_rows
-from lib.generation.voting import majority_vote as vote
+from lib.exercises.filters import NOTHING, OVERFLOW, Logits, check_min_p, check_top_p, min_p, top_p
+from lib.exercises.penalties import check_penalize, penalize
 
-Logits = Float[Tensor, "V"]
-NOTHING = -math.inf
+__all__ = [
+    "check_effective_vocabulary",
+    "check_min_p",
+    "check_penalize",
+    "check_top_p",
+    "check_vote",
+    "effective_vocabulary",
+    "min_p",
+    "penalize",
+    "top_p",
+    "vote_within",
+]
 
 
-def effective_vocabulary(logits: Logits) -> float:
+def effective_vocabulary(
+    logits: Logits,
+    *,
+    shares: Callable = lambda z: z.softmax(-1),
+    entropy: Callable = lambda p, z: torch.special.entr(p).sum(),
+    power: Callable = math.exp,
+) -> float:
     """exp of the entropy: how many tokens of equal probability are as uncertain."""
-    return of_rows(logits[None]).item()
-
-
-def _entropy(logits: Tensor) -> Tensor:
-    return torch.special.entr(logits.softmax(-1)).sum()
+    p = shares(logits)
+    return power(entropy(p, logits).item())
 
 
 def _entropy_cases(seed: int) -> list[tuple]:
@@ -34,220 +44,117 @@ def _entropy_cases(seed: int) -> list[tuple]:
     return [(torch.tensor([1.0, 1.0, 0.0]),), (filtered,), (torch.randn(50) * 3,)]
 
 
+def _plain_float(expected: float, got: Any) -> str | None:
+    """A float is asked for by name, so that a tensor of one number will not do."""
+    if isinstance(got, Tensor):
+        return "It returns a tensor, expected a plain number: use `.item()`."
+    return difference(expected, got)
+
+
+UNDERFLOW = "Very negative logits all become 0 in exp: use softmax, which subtracts the largest."
+
 check_effective_vocabulary = Exercise(
     title="Effective vocabulary",
     reference=effective_vocabulary,
     cases=_entropy_cases,
-    mistakes=[
-        Mistake(lambda logits: _entropy(logits).item(), "This is the entropy; take exp of it."),
-        Mistake(
-            lambda logits: math.exp(_entropy(logits).item() / math.log(2)),
-            "The entropy is in bits (log2), but exp undoes nats (ln): use one base for both.",
-        ),
-        Mistake(
-            lambda logits: (-(logits.softmax(-1) * logits.softmax(-1).log()).sum()).exp().item(),
-            "A token at -inf has p = 0, and 0 · ln 0 is NaN in floating point. Leave such tokens "
-            "out: they count nothing.",
-        ),
+    switches={
+        "power": {
+            float: "This is the entropy; take exp of it.",
+            lambda h: h / math.log(2): "This is the entropy in bits; take exp of it in nats.",
+            lambda h: 2**h: "The entropy is in nats, but the power has base 2: use one base.",
+            lambda h: math.exp(h / math.log(2)): (
+                "The entropy is in bits (log2), but exp undoes nats (ln): use one base for both."
+            ),
+            lambda h: math.exp(-h): "The entropy's minus sign is missing: this is 1 over it.",
+            lambda h: math.exp(-h / math.log(2)): (
+                "The entropy is in bits, but exp undoes nats. And: its minus sign is missing."
+            ),
+        },
+        "entropy": {
+            lambda p, z: torch.special.entr(p).mean(): (
+                "It takes the mean over the tokens: the entropy is the sum of -p ln p."
+            ),
+            lambda p, z: torch.special.entr(p[p > 0]).mean(): (
+                "It takes the mean over the tokens: the entropy is the sum of -p ln p."
+            ),
+            lambda p, z: -p[p > 0].log().mean(): (
+                "Each -ln p counts the same: weigh each with its probability p."
+            ),
+            lambda p, z: -p.log().clamp(min=-100).mean(): (
+                "Each -ln p counts the same: weigh each with its probability p."
+            ),
+            lambda p, z: -p[p > 0].log().sum(): "-ln p is not weighed with p.",
+            lambda p, z: -p.square().sum().log(): (
+                "This is 1 / Σ p² (Simpson's number): the entropy is -Σ p ln p."
+            ),
+            lambda p, z: -p.max().log(): "This looks at the most probable token alone.",
+            lambda p, z: torch.tensor(float(len(p))).log(): "This only counts the tokens.",
+            lambda p, z: (p > 0).sum().log(): "This counts the possible tokens, as if all were "
+            "equally probable.",
+            lambda p, z: -(p * z)[p > 0].sum(): (
+                "It takes logits for ln p: ln p = z - logsumexp(z)."
+            ),
+            **{
+                lambda p, z, e=e: -(p * (p + e).log()).sum(): (
+                    "The small number added within the logarithm changes the result: leave tokens "
+                    "of p = 0 out instead."
+                )
+                for e in (1, 0.1, 0.01, 1e-3, 1e-4)
+            },
+        },
+        "shares": {
+            torch.sigmoid: "A sigmoid gives no probabilities that sum to 1: use softmax.",
+            lambda z: z: "There is no softmax: logits are not probabilities.",
+            torch.exp: "exp alone gives no probabilities: divide by the sum.",
+            **{
+                lambda z, e=e: z.softmax(-1).clamp(min=e): (
+                    "Probabilities are raised to a smallest value, so that impossible tokens count "
+                    "too: leave them out."
+                )
+                for e in (0.1, 0.01, 1e-3, 1e-4)
+            },
+        },
+    },
+    probes=[
+        Probe(OVERFLOW, (torch.tensor([500.0, 500.0, 499.0]),), alone=True),
+        Probe(UNDERFLOW, (torch.tensor([-300.0, -300.0, -301.0]),), alone=True),
     ],
+    compare=_plain_float,
     difficulty=1,
     minutes=8,
 )
 
 
-def top_p(logits: Logits, p: float) -> Logits:
-    """Keep the smallest set of most probable tokens whose probability reaches p."""
-    return top_p_of_rows(logits[None], p)[0]
-
-
-def _cut_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    small = torch.tensor([0.1, 0.5, 0.15, 0.25]).log()
-    return [(small, 0.7), (small, 0.3), (torch.randn(9) * 2, 0.9), (torch.randn(40), 0.55)]
-
-
-def _by_rank(logits: Tensor, kept_of_sorted: Tensor, descending: bool = True) -> Tensor:
-    order = logits.argsort(descending=descending)
-    kept = torch.zeros_like(logits, dtype=torch.bool)
-    kept[order[kept_of_sorted]] = True
-    return logits.masked_fill(~kept, NOTHING)
-
-
-def _falling(logits: Tensor) -> Tensor:
-    return logits.softmax(-1).sort(descending=True).values
-
-
-def _unsorted_top_p(logits: Tensor, p: float) -> Tensor:
-    below = _falling(logits).cumsum(-1) - _falling(logits)
-    return logits.masked_fill(below >= p, NOTHING)
-
-
-def _rising_top_p(logits: Tensor, p: float) -> Tensor:
-    q = logits.softmax(-1).sort().values
-    return _by_rank(logits, q.cumsum(-1) - q < p, descending=False)
-
-
-def _but_for_ties(expected: Tensor, got: Tensor) -> str | None:
-    """As always, but of equal logits any may be kept, or all that equal the last one kept."""
-    problem = difference(expected, got)
-    if problem and isinstance(got, Tensor) and got.shape == expected.shape:
-        kept, mine = (x[x > NOTHING].sort().values for x in (expected, got))
-        tied = len(expected.unique()) == 2 and mine.numel() in (kept.numel(), got.numel())
-        if tied and len(mine.unique()) == 1 and mine[0] == kept[0]:
-            return None
-    return problem
-
-
-check_top_p = Exercise(
-    title="The nucleus",
-    reference=top_p,
-    cases=_cut_cases,
-    mistakes=[
-        Mistake(
-            lambda logits, p: _by_rank(logits, _falling(logits).cumsum(-1) <= p),
-            "The token with which the sum reaches p is missing: the set must reach p, and it must "
-            "never be empty.",
-        ),
-        Mistake(_unsorted_top_p, "The cut was made in sorted order: carry it back to the ids."),
-        Mistake(_rising_top_p, "It sums from the least probable token on: sort in falling order."),
-        Mistake(
-            lambda logits, p: logits.masked_fill(logits.softmax(-1) < p, NOTHING),
-            "It compares each probability with p: p is for the sum over the kept tokens.",
-        ),
-    ],
-    probes=[
-        Probe(
-            "When the sum is exactly p, the set has reached p: one token more or less is kept.",
-            (torch.zeros(4), 0.5),
-        ),
-    ],
-    compare=_but_for_ties,
-    difficulty=2,
-    minutes=15,
-)
-
-
-def min_p(logits: Logits, p: float) -> Logits:
-    """Keep tokens at least p times as probable as the most probable one."""
-    return logits.masked_fill(logits < logits.max() + math.log(p), NOTHING)
-
-
-def _min_p_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    small = torch.tensor([0.1, 0.5, 0.15, 0.25]).log()
-    return [(small, 0.4), (small, 1.0), (torch.randn(9), 0.2), (torch.randn(60) * 2, 0.05)]
-
-
-check_min_p = Exercise(
-    title="min_p without softmax",
-    reference=min_p,
-    cases=_min_p_cases,
-    mistakes=[
-        Mistake(
-            lambda logits, p: logits.masked_fill(logits.softmax(-1) < p, NOTHING),
-            "p is a share of the largest probability, not a probability: with a flat distribution "
-            "nothing would be left.",
-        ),
-        Mistake(
-            lambda logits, p: logits.masked_fill(logits < p * logits.max(), NOTHING),
-            "It takes p times the largest logit. A factor between probabilities is a difference "
-            "between logits: add ln p.",
-        ),
-        Mistake(
-            lambda logits, p: logits.masked_fill(logits < logits.max() - p, NOTHING),
-            "It subtracts p itself: a factor between probabilities is ln p between logits.",
-        ),
-    ],
-    rule=forbid(
-        "The result is right, but it uses a softmax, which is what to do without: compare logits.",
-        "softmax",
-        "log_softmax",
-    ),
-    difficulty=2,
-    minutes=10,
-)
-
-
-def penalize(
-    logits: Logits, ids: list[int], repetition: float, presence: float, frequency: float
-) -> Logits:
-    """Repetition penalty, then presence and frequency penalty, for the tokens in `ids`."""
-    row, text = logits[None], torch.tensor([ids], dtype=torch.long)
-    row = repetition_penalty(row, text, repetition)
-    return frequency_penalty(presence_penalty(row, text, presence), text, frequency)[0]
-
-
-def _penalty_cases(seed: int) -> list[tuple]:
-    torch.manual_seed(seed)
-    logits = torch.tensor([2.0, -1.0, 0.5, -0.5])
-    return [
-        (logits, [0, 0, 1], 2.0, 0.5, 0.25),
-        (logits, [], 1.5, 1.0, 1.0),
-        (torch.randn(12), torch.randint(12, (20,)).tolist(), 1.3, 0.45, 0.2),
-    ]
-
-
-def _penalized(
-    logits: Tensor,
-    ids: Sequence[int],
-    repetition: float,
-    presence: float,
-    frequency: float,
+def vote_within(
+    answers: list[int | None],
+    log_p: list[float],
     *,
-    always_divide: bool = False,
-    each_time: bool = False,
-    once: bool = False,
-) -> Tensor:
-    result = logits.clone()
-    for i in ids if each_time else set(ids):
-        divide = always_divide or result[i] >= 0
-        result[i] = result[i] / repetition if divide else result[i] * repetition
-    for i in set(ids):
-        result[i] -= presence + frequency * (1 if once else list(ids).count(i))
-    return result
-
-
-check_penalize = Exercise(
-    title="Three penalties",
-    reference=penalize,
-    cases=_penalty_cases,
-    mistakes=[
-        Mistake(
-            lambda *a: _penalized(*a, always_divide=True),
-            "A negative logit divided by 2 comes nearer to 0: the token gets more probable. "
-            "Multiply negative logits.",
-        ),
-        Mistake(
-            lambda *a: _penalized(*a, each_time=True),
-            "The repetition penalty is applied once for each occurrence; it counts a token once, "
-            "however often it occurs.",
-        ),
-        Mistake(
-            lambda *a: _penalized(*a, once=True),
-            "The frequency penalty is subtracted once; subtract it for each occurrence.",
-        ),
-    ],
-    difficulty=2,
-    minutes=15,
-)
-
-
-def vote_within(answers: list[int | None], log_p: list[float]) -> int:
+    given: Callable = lambda answer: answer is not None,
+    key: Callable = lambda p, place, answer: (len(p), max(p)),
+    result: Callable | None = None,
+) -> int | Any:
     """The answer of the most continuations; between equally many, the one that is likelier."""
-    votes = {a: answers.count(a) for a in answers if a is not None}
-    most = max(votes.values())
-    tied = [(p, a) for a, p in zip(answers, log_p, strict=True) if votes.get(a) == most]
-    return max(tied)[1]
+    groups: dict[int | None, list[int]] = {}
+    for place, answer in enumerate(answers):
+        if given(answer):
+            groups.setdefault(answer, []).append(place)
+    best = max(groups, key=lambda a: key([log_p[i] for i in groups[a]], groups[a], a))
+    return best if result is None else result(best, answers, log_p)
 
 
 def _vote_cases(seed: int) -> list[tuple]:
     generator = torch.Generator().manual_seed(seed)
     answers = torch.randint(5, (25,), generator=generator).tolist()
+    twice = torch.randperm(12, generator=generator).tolist()
     return [
         ([11, 12, 11], [-2.0, -0.1, -3.0]),
-        ([7, 9, 9, 7], [-1.0, -0.5, -9.0, -1.0]),
-        ([None, None, 4], [-0.1, -0.1, -5.0]),
+        ([7, 9, 9, 7], [-1.0, -0.5, -9.0, -1.5]),
+        ([3, 9, 9, 3, 1], [-4.0, -3.0, -8.0, -2.5, -0.1]),
+        ([6, 8, 6, 8], [-3.0, -0.5, -3.1, -4.0]),
+        ([None, None, 4], [-0.1, -0.2, -5.0]),
         (answers, (-5 * torch.rand(25, generator=generator)).tolist()),
+        ([i // 2 + 20 for i in twice], (-5 * torch.rand(12, generator=generator)).tolist()),
+        ([40 - i // 3 for i in twice], (-5 * torch.rand(12, generator=generator)).tolist()),
     ]
 
 
@@ -255,37 +162,65 @@ check_vote = Exercise(
     title="Vote, and break ties by likelihood",
     reference=vote_within,
     cases=_vote_cases,
-    mistakes=[
-        Mistake(
-            lambda answers, log_p: vote(answers),
-            "Between answers with equally many votes the likelier must win, not the first.",
-        ),
-        Mistake(
-            lambda answers, log_p: max(
-                (p, a) for a, p in zip(answers, log_p, strict=True) if a is not None
-            )[1],
-            "This is best-of-n by likelihood: the votes come first.",
-        ),
-        Mistake(
-            lambda answers, log_p: max(
-                (answers.count(a), p, a if a is not None else -1)
-                for a, p in zip(answers, log_p, strict=True)
-            )[2],
-            "None is no answer and has no vote.",
-        ),
-    ],
+    switches={
+        "key": {
+            lambda p, at, a: len(p): (
+                "Between answers with equally many votes the likelier must win, not the first."
+            ),
+            lambda p, at, a: (len(p), at[-1]): "Ties go to the last: the likelier must win.",
+            lambda p, at, a: (len(p), a): "Ties go to the larger answer: the likelier must win.",
+            lambda p, at, a: (len(p), -a): "Ties go to the smaller answer: the likelier must win.",
+            lambda p, at, a: (len(p), -max(p)): "Ties go to the less likely one.",
+            lambda p, at, a: (len(p), -min(p)): "Ties go to the answer with the least likely "
+            "continuation: the likeliest decides.",
+            lambda p, at, a: (len(p), sum(p)): "Ties go to the largest sum of log p: an answer's "
+            "best continuation counts.",
+            lambda p, at, a: (len(p), min(p)): "Ties go to the best of the worst continuations: "
+            "an answer's best continuation counts.",
+            lambda p, at, a: (len(p), p[0]): "Ties go by an answer's first continuation: its best "
+            "one counts.",
+            lambda p, at, a: (len(p), p[-1]): "Ties go by an answer's last continuation: its best "
+            "one counts.",
+            lambda p, at, a: at[-1]: "It returns the last answer: count the votes.",
+            lambda p, at, a: max(p): "This is best-of-n by likelihood: the votes come first.",
+            lambda p, at, a: sum(map(math.exp, p)): "It adds up probabilities: count the votes.",
+            lambda p, at, a: sum(p) / len(p): "It takes the best mean: count the votes.",
+            lambda p, at, a: (-len(p), max(p)): "The answer with the fewest votes wins.",
+        },
+        "given": {
+            lambda answer: True: "None is no answer and has no vote.",
+            bool: "Answer 0 is an answer too: ask `is not None`, since 0 counts as False.",
+        },
+        "result": {
+            lambda a, answers, p: answers.index(a): "It returns the place: return the answer.",
+            lambda a, answers, p: max(q for x, q in zip(answers, p, strict=True) if x == a): (
+                "It returns the log-probability: return the answer."
+            ),
+            lambda a, answers, p: str(a): "It returns a text: return the answer as it is.",
+            lambda a, answers, p: answers.count(a): "It returns how many votes there are: return "
+            "the answer.",
+            lambda a, answers, p: (a, answers.count(a)): "It returns the votes too: return the "
+            "answer alone.",
+        },
+    },
     probes=[
         Probe(
             "Answer 0 is an answer too: ask `is not None`, since 0 counts as False.",
             ([0, 0, 5], [-2.0, -3.0, -1.0]),
+            alone=True,
+        ),
+        Probe(
+            "None has no vote, even if it is the most frequent and the likeliest.",
+            ([None, 3, None, None], [-0.1, -9.0, -0.2, -0.3]),
+        ),
+        Probe(
+            "If None is left out of `answers`, it must be left out of `log_p` too.",
+            ([None, 5, 6], [-0.1, -3.0, -2.0]),
+            alone=True,
         ),
         Probe(
             "Of two answers with one vote each the likelier must win, though it is the larger.",
             ([3, 2], [-1.0, -2.0]),
-        ),
-        Probe(
-            "Of two answers with one vote each the likelier must win, though it is the smaller.",
-            ([2, 3], [-1.0, -2.0]),
         ),
         Probe(
             "An answer's likelihood is that of its best continuation, not of its first or its sum.",

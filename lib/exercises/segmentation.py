@@ -1,140 +1,174 @@
-"""Checks for two exercises of chapter 1 about where to cut: Viterbi, and numbers in threes."""
+"""An exercise of chapter 1: the best way to cut a word, by Viterbi."""
 
 import math
 import random
+from collections.abc import Callable
 
-import regex
-
-from lib.exercises.checking import Exercise, Mistake, Probe
+from lib.exercises.checking import Exercise, Probe
 
 # Viterbi
 
+Scores = dict[str, float]
 
-def best_segmentation(word: str, log_probabilities: dict[str, float]) -> list[str]:
+
+def _ends(word: str, at: int, scores: Scores) -> list[int]:
+    return [e for e in range(at + 1, len(word) + 1) if word[at:e] in scores]
+
+
+def _greedy(word: str, scores: Scores, key: Callable[[str], float]) -> list[str]:
+    """The piece that is best by itself, again and again from the left."""
+    pieces, at = [], 0
+    while at < len(word):
+        end = max(_ends(word, at, scores), key=lambda e: key(word[at:e]))
+        pieces.append(word[at:end])
+        at = end
+    return pieces
+
+
+def _from_the_end(word: str, scores: Scores) -> list[str]:
+    pieces, end = [], len(word)
+    while end:
+        start = min(s for s in range(end) if word[s:end] in scores)
+        pieces.append(word[start:end])
+        end = start
+    return pieces[::-1]
+
+
+METHODS: dict[str, Callable[[str, Scores], list[str]]] = {
+    "longest": lambda word, scores: _greedy(word, scores, len),
+    "probable": lambda word, scores: _greedy(word, scores, scores.__getitem__),
+    "shortest": lambda word, scores: _greedy(word, scores, lambda p: -len(p)),
+    "from the end": _from_the_end,
+    "uncut": lambda word, scores: [word][: len(word)],
+}
+POINTS: dict[str, Callable[[float, str], float]] = {
+    "log": lambda s, piece: s,
+    "negative": lambda s, piece: -s,
+    "exp": lambda s, piece: math.exp(s),
+    "count": lambda s, piece: -1.0,
+    "per letter": lambda s, piece: s / len(piece),
+}
+
+
+def best_segmentation(
+    word: str,
+    log_probabilities: Scores,
+    *,
+    method: str = "all",
+    points: str = "log",
+    most: float | int = math.inf,
+    keep: str = "best",
+    order: str = "forward",
+) -> list[str]:
     """The segmentation with the highest sum of log-probabilities, by dynamic programming."""
+    if method != "all":
+        pieces = METHODS[method](word, log_probabilities)
+        return pieces if order == "forward" else pieces[::-1]
     best, last = [0.0] + [-math.inf] * len(word), [0] * (len(word) + 1)
     for end in range(1, len(word) + 1):
         for start in range(end):
-            score = best[start] + log_probabilities.get(word[start:end], -math.inf)
-            if score > best[end]:
+            piece = word[start:end]
+            if piece not in log_probabilities or (len(piece) > most):
+                continue
+            if keep == "no_whole" and end - start == len(word) > 1:
+                continue
+            before = 0.0 if keep == "last" else best[start]
+            score = before + POINTS[points](log_probabilities[piece], piece)
+            taken = best[end] > -math.inf if keep == "first" else keep != "any" and (
+                score <= best[end])  # fmt: skip
+            if not taken:
                 best[end], last[end] = score, start
     pieces, end = [], len(word)
     while end:
         pieces.append(word[last[end] : end])
         end = last[end]
-    return pieces[::-1]
+    return pieces[::-1] if order == "forward" else pieces
 
 
-def _segment_longest(word: str, log_probabilities: dict) -> list[str]:
-    pieces, at = [], 0
-    while at < len(word):
-        end = max(e for e in range(at + 1, len(word) + 1) if word[at:e] in log_probabilities)
-        pieces.append(word[at:end])
-        at = end
-    return pieces
-
-
-def _segment_greedy(word: str, log_probabilities: dict) -> list[str]:
-    pieces, at = [], 0
-    while at < len(word):
-        ends = [e for e in range(at + 1, len(word) + 1) if word[at:e] in log_probabilities]
-        end = max(ends, key=lambda e: log_probabilities[word[at:e]])
-        pieces.append(word[at:end])
-        at = end
-    return pieces
-
-
-def _segment_worst(word: str, log_probabilities: dict) -> list[str]:
-    return best_segmentation(word, {piece: -s for piece, s in log_probabilities.items()})
-
-
-def _segment_backward(word: str, log_probabilities: dict) -> list[str]:
-    return best_segmentation(word, log_probabilities)[::-1]
-
-
-def _words_and_probabilities(seed: int) -> list[tuple]:
+def _cases(seed: int) -> list[tuple]:
     dice = random.Random(seed)
     table = {"h": -3.0, "u": -2.0, "g": -2.5, "s": -3.5, "hu": -3.2, "ug": -2.8, "hug": -4.0}
     cases: list[tuple] = [("hugs", {**table, "gs": -3.0}), ("ughug", table), ("", table)]
-    for length in (3, 6, 12):
-        pieces = {"".join(dice.choices("ab", k=dice.randint(2, 4))) for _ in range(7)}
-        scores = {piece: -dice.uniform(1, 9) for piece in ["a", "b", *sorted(pieces)]}
+    for length in (3, 6, 12, 12):
+        pieces = {"".join(dice.choices("ab", k=dice.randint(2, 5))) for _ in range(9)}
+        scores = {piece: -dice.uniform(1, 4) * len(piece) for piece in ["a", "b", *sorted(pieces)]}
         cases.append(("".join(dice.choices("ab", k=length)), scores))
     return cases
+
+
+def _letters(letters: str, **more: float) -> Scores:
+    return {**dict.fromkeys(letters, -5.0), **more}
 
 
 check_best_segmentation = Exercise(
     title="The best segmentation",
     reference=best_segmentation,
-    cases=_words_and_probabilities,
-    mistakes=[
-        Mistake(_segment_longest, "It takes the longest piece at each step: that is WordPiece."),
-        Mistake(
-            _segment_greedy,
-            "It takes the most probable piece at each step, which can force poor ones later: "
-            "compare whole ways to each position.",
-        ),
-        Mistake(_segment_worst, "It finds the least probable segmentation: is a sign turned?"),
-        Mistake(_segment_backward, "The pieces come in reverse order: turn them at the end."),
-    ],
+    cases=_cases,
+    switches={
+        "method": {
+            "longest": "It takes the longest piece at each step: that is WordPiece.",
+            "probable": "It takes the most probable piece at each step, which can force poor ones "
+            "later: compare whole ways to each position.",
+            "shortest": "It takes the shortest piece at each step.",
+            "from the end": "It takes the longest piece from the end at each step: compare whole "
+            "ways to each position.",
+            "uncut": "The word comes back uncut, known or not. Does the best sum of each position "
+            "begin at 0? No sum below 0 beats that: begin at minus infinity.",
+        },
+        "points": {
+            "negative": "It finds the least probable segmentation: is a sign turned?",
+            "exp": "Probabilities are added: they multiply, so that logarithms add up.",
+            "count": "It finds the fewest pieces: their log-probabilities are to decide.",
+            "per letter": "Log-probabilities are divided by lengths: add them as they are.",
+        },
+        "keep": {
+            "first": "The first way to a position is kept: a later one may be better.",
+            "any": "The last way to a position is kept: an earlier one may be better.",
+            "last": "Only the last piece's score is compared: add that of the way before it.",
+            "no_whole": "The whole word is never taken as one piece.",
+        },
+        "most": {n: f"Pieces of more than {n} letters are never taken." for n in (2, 3, 4)},
+        "order": {"backward": "The pieces come in reverse order: turn them at the end."},
+    },
     probes=[
+        Probe("An empty word has no pieces: return [].", ("", _letters("a"))),
+        Probe("A single letter is its own piece.", ("a", _letters("a"))),
+        Probe("Without longer pieces the word is cut into its letters.", ("aba", _letters("ab"))),
+        Probe("The whole word may be one piece.", ("abc", _letters("abc", abc=-6.0))),
+        Probe(
+            "A long piece is not taken where its parts together are more probable.",
+            ("ab", {"a": -1.0, "b": -1.0, "ab": -3.0}),
+        ),
+        Probe(
+            "A good first piece can force poor ones: a + bcd is worth more than ab + c + d.",
+            ("abcd", _letters("abcd", ab=-1.0, bcd=-1.0)),
+        ),
+        Probe(
+            "A good last piece can force poor ones: abc + d is worth more than a + b + cd.",
+            ("abcd", _letters("abcd", cd=-1.0, abc=-1.0)),
+        ),
+        Probe(
+            "A probable short piece can force poor ones: ab + cd is worth more than a + b + cd.",
+            ("abcd", {"a": -1.0, "b": -9.0, "c": -9.0, "d": -9.0, "ab": -2.0, "cd": -2.0}),
+        ),
+        Probe(
+            "Pieces may be of any length: here one of 9 letters is the best.",
+            ("abcdefghij", _letters("abcdefghij", abcdefghi=-1.0, ab=-4.0)),
+        ),
+        Probe(
+            "A score may be 0, the logarithm of 1: ask whether a piece is known, not whether its "
+            "score is true.",
+            ("abc", _letters("abc", bc=0.0)),
+        ),
         Probe(
             "In a long word the best way to each position must be kept.",
             ("ab" * 20, {"a": -2.0, "b": -2.5, "ab": -3.0, "ba": -4.0}),
         ),
     ],
+    seeds=(1, 2),  # no two segmentations of a case have the same sum
     seconds=2,
     slow="Right on short words, but 40 letters take too long: are all segmentations tried? Each "
     "letter multiplies their number. Keep the best way to each position, and build on it.",
     difficulty=3,
     minutes=25,
-)
-
-# Numbers in threes
-
-
-def split_threes(text: str) -> list[str]:
-    """Cut runs of digits into groups of three from the right; keep all else in one piece."""
-    return regex.findall(r"\d{1,3}(?=(?:\d{3})*(?!\d))|\D+", text)
-
-
-def _threes_from_left(text: str) -> list[str]:
-    return regex.findall(r"\d{1,3}|\D+", text)
-
-
-def _threes_drops_text(text: str) -> list[str]:
-    return [piece for piece in split_threes(text) if piece.isdigit()]
-
-
-def _threes_single_digits(text: str) -> list[str]:
-    return regex.findall(r"\d|\D+", text)
-
-
-def _threes_not_cut(text: str) -> list[str]:
-    return regex.findall(r"\d+|\D+", text)
-
-
-def _numbers(seed: int) -> list[tuple[str]]:
-    dice = random.Random(seed)
-    fixed = ["1234567", "12", "", "no digits", "1000 and 20000", "3.14159", "a1b22c333d4444"]
-    drawn = ["".join(dice.choices("0123456789 x", k=k)) for k in (5, 15, 30)]
-    return [(text,) for text in [*fixed, *drawn]]
-
-
-check_split_threes = Exercise(
-    title="Numbers in threes",
-    reference=split_threes,
-    cases=_numbers,
-    mistakes=[
-        Mistake(
-            _threes_from_left,
-            "It groups from the left, as GPT-4's pattern does: 1234567 becomes 123 456 7. Group "
-            "from the right: how many digits follow must be a multiple of three.",
-        ),
-        Mistake(_threes_drops_text, "The text between the numbers is lost."),
-        Mistake(_threes_single_digits, "Each digit stands alone: groups of three are asked for."),
-        Mistake(_threes_not_cut, "Runs of digits are not cut at all."),
-    ],
-    difficulty=2,
-    minutes=10,
 )

@@ -1,173 +1,85 @@
-"""Checks for the exercises of chapter 1, tokenization."""
+"""Exercises of chapter 1: a merge, encoding by rank, the score (and `segmentation`, `threes`)."""
 
 import random
-from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 
-from lib.exercises.checking import Exercise, Mistake, Probe
-from lib.exercises.segmentation import check_best_segmentation, check_split_threes
+from lib.exercises.checking import Exercise, Probe
+from lib.exercises.merging import (
+    COUNTS,
+    SEVERAL,
+    Pair,
+    Word,
+    check_merge_once,
+    merge_once,
+    merge_pair,
+    pair_counts,
+    token_counts,
+    word_counts,
+)
+from lib.exercises.segmentation import check_best_segmentation
+from lib.exercises.threes import check_split_threes
 
 __all__ = [
-    "check_best_segmentation",
-    "check_encode_by_rank",
-    "check_merge_once",
-    "check_split_threes",
-    "check_wordpiece_scores",
-]
-
-# Count pairs, merge the most frequent
-
-
-def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
-    merged, i = [], 0
-    while i < len(word):
-        if word[i : i + 2] == pair:
-            merged.append(word[i] + word[i + 1])
-            i += 2
-        else:
-            merged.append(word[i])
-            i += 1
-    return tuple(merged)
-
-
-def _pair_counts(words: dict[tuple[str, ...], int]) -> Counter:
-    counts: Counter = Counter()
-    for word, count in words.items():
-        for pair in pairwise(word):
-            counts[pair] += count
-    return counts
-
-
-def merge_once(words: dict[tuple[str, ...], int]) -> dict[tuple[str, ...], int]:
-    """Merge the most frequent pair in all words; of equal ones the smallest."""
-    counts = _pair_counts(words)
-    best = min(counts, key=lambda pair: (-counts[pair], pair))
-    return {_merge(word, best): count for word, count in words.items()}
-
-
-def _merge_once_unweighted(words: dict) -> dict:
-    counts = Counter(pair for word in words for pair in pairwise(word))
-    best = min(counts, key=lambda pair: (-counts[pair], pair))
-    return {_merge(word, best): count for word, count in words.items()}
-
-
-def _merge_once_first_seen(words: dict) -> dict:
-    best = _pair_counts(words).most_common(1)[0][0]
-    return {_merge(word, best): count for word, count in words.items()}
-
-
-def _merge_once_largest(words: dict) -> dict:
-    counts = _pair_counts(words)
-    best = max(counts, key=lambda pair: (counts[pair], pair))
-    return {_merge(word, best): count for word, count in words.items()}
-
-
-def _merge_once_first_place_only(words: dict) -> dict:
-    counts = _pair_counts(words)
-    best = min(counts, key=lambda pair: (-counts[pair], pair))
-    merged = {}
-    for word, count in words.items():
-        at = next((i for i, pair in enumerate(pairwise(word)) if pair == best), None)
-        new = word if at is None else (*word[:at], "".join(best), *word[at + 2 :])
-        merged[new] = count
-    return merged
-
-
-def _word_counts(seed: int) -> list[tuple]:
-    dice = random.Random(seed)
-    hugs = {"hug": 10, "pug": 5, "pun": 12, "bun": 4, "hugs": 5}
-    cases = [({tuple(word): count for word, count in hugs.items()},)]
-    cases.append(({tuple("banana"): 2, tuple("bandana"): 1, tuple("zebra"): 2},))
-    cases.append(({tuple("zy"): 3, tuple("ab"): 3, tuple("abzy"): 1},))
-    cases.append(({tuple("mn"): 2, tuple("ab"): 2, tuple("yz"): 2},))
-    for size in (3, 9, 20):
-        words = {tuple(dice.choices("abc", k=dice.randint(2, 7))) for _ in range(size)}
-        cases.append(({word: dice.randint(1, 9) for word in sorted(words)},))
-    return cases
-
-
-check_merge_once = Exercise(
-    title="One merge",
-    reference=merge_once,
-    cases=_word_counts,
-    mistakes=[
-        Mistake(
-            _merge_once_unweighted,
-            "Each pair is counted once for each different word: multiply by the word's own count.",
-        ),
-        Mistake(
-            _merge_once_first_seen,
-            "Of equally frequent pairs it takes the one seen first; the smallest pair is asked "
-            "for, so that the result does not depend on the order of the words.",
-        ),
-        Mistake(_merge_once_largest, "Of equally frequent pairs it takes the largest."),
-        Mistake(
-            _merge_once_first_place_only,
-            "Only the first place in each word is merged: a pair may come again further on.",
-        ),
-    ],
-    probes=[
-        Probe(
-            "A token may have several letters, and pairs are pairs of tokens: ('ha', 'b') ends in "
-            "the letters a and b, but it is not the pair ('a', 'b').",
-            ({("ha", "b"): 3, ("a", "b"): 5},),
-        ),
-        Probe(
-            "Of equal pairs the smallest is that of the smaller first token: compare the pairs, "
-            "not their joined texts.",
-            ({("ab", "c"): 2, ("a", "bd"): 2},),
-        ),
-    ],
-    difficulty=1,
-    minutes=12,
-)
+    "check_best_segmentation", "check_encode_by_rank", "check_merge_once", "check_split_threes",
+    "check_wordpiece_scores", "encode_by_rank", "merge_once", "wordpiece_scores",
+]  # fmt: skip
 
 # Encode by rank
 
-Merges = list[tuple[str, str]]
+Merges = list[Pair]
 
 
-def encode_by_rank(word: str, merges: Merges) -> list[str]:
+def encode_by_rank(
+    word: str, merges: Merges, *, by: str = "rank", place: str = "left", stop: str = "never",
+    known: str = "pair",
+) -> list[str]:  # fmt: skip
     """Merge the pair of lowest rank, the leftmost first, until no known pair is left."""
-    rank = {pair: i for i, pair in reversed(list(enumerate(merges)))}
+    if by == "longest":
+        return _longest(word, {a + b for a, b in merges})
     tokens = list(word)
+    if by in ("in turn", "in turn, one place"):
+        for pair in merges:
+            chosen = "all" if by == "in turn" else "first"
+            tokens = list(
+                merge_pair(tuple(tokens), pair, {"left": chosen, "right": "right"}[place])
+            )
+        return tokens
+    rank = {pair: i for i, pair in reversed(list(enumerate(merges)))}
+    texts = {a + b: i for (a, b), i in rank.items()}
+    steps = 0
     while True:
-        known = [(rank[pair], i) for i, pair in enumerate(pairwise(tokens)) if pair in rank]
-        if not known:
+        pairs = list(enumerate(pairwise(tokens)))
+        pairs = pairs[:-1] if known == "but last" else pairs
+        found = [
+            (rank[p] if known != "text" else texts["".join(p)], i)
+            for i, p in pairs
+            if (p in rank if known != "text" else "".join(p) in texts)
+        ]
+        if not found or (stop == "one" and steps):
             return tokens
-        _, i = min(known)
-        tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]
+        r, i = min(found, key=lambda f: _order(by, place, *f))
+        if stop in ("all places", "pass"):
+            tokens = list(
+                merge_pair(tuple(tokens), merges[r], "right" if place == "right" else "all")
+            )
+        else:
+            tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]
+        steps += 1
 
 
-def _encode_left_to_right(word: str, merges: Merges) -> list[str]:
-    tokens, known = list(word), set(merges)
-    while True:
-        at = next((i for i, pair in enumerate(pairwise(tokens)) if pair in known), None)
-        if at is None:
-            return tokens
-        tokens[at : at + 2] = [tokens[at] + tokens[at + 1]]
+def _order(by: str, place: str, rank: int, i: int) -> tuple:
+    """What is to be smallest for the pair that is merged."""
+    at = -i if place == "right" else i
+    return {"rank": (rank, at), "last": (-rank, at), "place": (at,)}[by]
 
 
-def _encode_longest_first(word: str, merges: Merges) -> list[str]:
-    pieces, at = {a + b for a, b in merges}, 0
-    tokens = []
+def _longest(word: str, pieces: set[str]) -> list[str]:
+    tokens, at = [], 0
     while at < len(word):
         end = next((e for e in range(len(word), at + 1, -1) if word[at:e] in pieces), at + 1)
         tokens.append(word[at:end])
         at = end
-    return tokens
-
-
-def _encode_last_rank_first(word: str, merges: Merges) -> list[str]:
-    return encode_by_rank(word, merges[::-1])
-
-
-def _encode_one_merge(word: str, merges: Merges) -> list[str]:
-    tokens = list(word)
-    known = [(merges.index(pair), i) for i, pair in enumerate(pairwise(tokens)) if pair in merges]
-    if known:
-        _, i = min(known)
-        tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]
     return tokens
 
 
@@ -192,24 +104,54 @@ check_encode_by_rank = Exercise(
     title="Encode by rank",
     reference=encode_by_rank,
     cases=_words_and_merges,
-    mistakes=[
-        Mistake(
-            _encode_left_to_right,
-            "It merges whatever known pair comes first in the word. The order is that of the "
-            "merges: look at all pairs and take the one that was learned earliest.",
-        ),
-        Mistake(
-            _encode_longest_first,
-            "It takes the longest token that fits: that is WordPiece. BPE replays its merges.",
-        ),
-        Mistake(_encode_last_rank_first, "It takes the merge learned last; the earliest is due."),
-        Mistake(_encode_one_merge, "It stops after one merge: go on until no known pair is left."),
-    ],
+    switches={
+        "by": {
+            "place": "It merges whatever known pair comes first in the word. The order is that of "
+            "the merges: look at all pairs and take the one that was learned earliest.",
+            "longest": "It takes the longest token that fits: that is WordPiece. BPE replays its "
+            "merges.",
+            "last": "It takes the merge learned last; the earliest is due.",
+            "in turn, one place": "It goes through the list once and merges each pair at one place:"
+            " go on until no known pair is left.",
+        },
+        "place": {"right": "Of a pair that comes several times it merges the last place first."},
+        "stop": {
+            "one": "It stops after one merge: go on until no known pair is left.",
+        },
+        "known": {
+            "text": "It looks up the merged text: 'ab' + 'c' reads like 'a' + 'bc', but is another "
+            "pair. Look up the pair.",
+            "but last": "The last pair of the word is never looked at.",
+        },
+    },
     probes=[
+        Probe("An empty word has no tokens: return [].", ("", [("a", "b")])),
+        Probe(
+            "Where no pair is known the letters stay: (a, b) is not (b, a).", ("ab", [("b", "a")])
+        ),
+        Probe("A known pair is merged.", ("ab", [("a", "b")])),
+        Probe("The last pair of a word is a pair like others.", ("cab", [("a", "b")])),
+        Probe("What a merge made can be merged again.", ("abc", [("a", "b"), ("ab", "c")])),
+        Probe("A pair is merged at all its places.", ("abab", [("a", "b")])),
+        Probe("In aaa the first two are merged.", ("aaa", [("a", "a")])),
+        Probe(
+            "'ha b' ends in 'a b', but has no such pair.",
+            ("hab", [("h", "a"), ("a", "b")]),
+            lambda e, g: g == ["hab"],
+        ),
+        Probe(
+            "The pair learned earliest goes first, though another comes earlier in the word.",
+            ("abc", [("b", "c"), ("a", "b")]),
+        ),
         Probe(
             "It looks up the merged text: 'ab' + 'c' reads like 'a' + 'bc', but only the second is "
             "a merge here. Look up the pair.",
-            ("abc", [("a", "bc"), ("a", "b"), ("b", "c")]),
+            ("abc", [("a", "b"), ("b", "c"), ("a", "bc")]),
+        ),
+        Probe(
+            "The pair learned earliest goes first, though it comes later in the list of pairs of "
+            "the word and makes a shorter token.",
+            ("abcd", [("c", "d"), ("a", "b"), ("ab", "c"), ("abc", "d")]),
         ),
     ],
     difficulty=2,
@@ -219,57 +161,75 @@ check_encode_by_rank = Exercise(
 # The WordPiece score
 
 
-def wordpiece_scores(words: dict[tuple[str, ...], int]) -> dict[tuple[str, str], float]:
+DIVISORS: dict[str, Callable[[int, int, int], float]] = {
+    "product": lambda a, b, n: a * b,
+    "one": lambda a, b, n: 1,
+    "first": lambda a, b, n: a,
+    "second": lambda a, b, n: b,
+    "sum": lambda a, b, n: a + b,
+    "root": lambda a, b, n: (a * b) ** 0.5,
+    "all": lambda a, b, n: a * b / n,
+    "share": lambda a, b, n: n,
+    "over": lambda a, b, n: a / b,
+}
+
+
+def wordpiece_scores(
+    words: dict[Word, int], *, count: str = "weighted", tokens: str = "weighted",
+    divisor: str = "product",
+) -> dict[Pair, float]:  # fmt: skip
     """count(pair) / (count(first) * count(second)) for each pair of neighbors."""
-    pairs, tokens = _pair_counts(words), _token_counts(words)
-    return {(a, b): count / (tokens[a] * tokens[b]) for (a, b), count in pairs.items()}
-
-
-def _token_counts(words: dict) -> Counter:
-    tokens: Counter = Counter()
-    for word, count in words.items():
-        for token in word:
-            tokens[token] += count
-    return tokens
-
-
-def _scores_frequency(words: dict) -> dict:
-    return {pair: float(count) for pair, count in _pair_counts(words).items()}
-
-
-def _scores_one_sided(words: dict) -> dict:
-    tokens = _token_counts(words)
-    return {(a, b): count / tokens[a] for (a, b), count in _pair_counts(words).items()}
-
-
-def _scores_unweighted(words: dict) -> dict:
-    return wordpiece_scores(dict.fromkeys(words, 1))
-
-
-def _scores_sum(words: dict) -> dict:
-    tokens = _token_counts(words)
+    pairs = pair_counts(words, count)
+    single, right = token_counts(words, tokens), token_counts(words, tokens)
+    if tokens == "sides":
+        single, right = token_counts(words, "left"), token_counts(words, "right")
+    total = sum(single.values())
     return {
-        (a, b): count / (tokens[a] + tokens[b]) for (a, b), count in _pair_counts(words).items()
+        (a, b): n / DIVISORS[divisor](single[a], right[b], total) for (a, b), n in pairs.items()
     }
 
 
 check_wordpiece_scores = Exercise(
     title="The WordPiece score",
     reference=wordpiece_scores,
-    cases=_word_counts,
-    mistakes=[
-        Mistake(_scores_frequency, "This is the pair's frequency, which is what BPE goes by."),
-        Mistake(
-            _scores_one_sided,
-            "It divides by the count of the first token only: divide by both counts.",
-        ),
-        Mistake(_scores_unweighted, "The words' own counts are left out."),
-        Mistake(_scores_sum, "It divides by the sum of the two counts, not by their product."),
-    ],
+    cases=word_counts,
+    switches={
+        "divisor": {
+            "one": "This is the pair's frequency, which is what BPE goes by.",
+            "first": "It divides by the count of the first token only: divide by both counts.",
+            "second": "It divides by the count of the second token only: divide by both counts.",
+            "sum": "It divides by the sum of the two counts, not by their product.",
+            "root": "It divides by the root of the product: divide by the product.",
+            "all": "It multiplies by the number of all tokens: the score is without it.",
+            "share": "It divides by the number of all tokens: divide by the counts of the two.",
+            "over": "It divides by one count and multiplies by the other: put parentheses.",
+        },
+        "count": COUNTS,
+        "tokens": {
+            "once": "The words' counts are left out for tokens: a token counts with its word.",
+            "presence": "A token that comes twice in a word counts once: count each place.",
+            "pairs": "Tokens of words without a pair are left out: they count too.",
+            "sides": "A token is counted only where it stands on the same side of a pair: count it "
+            "wherever it stands.",
+        },
+    },
     probes=[
+        Probe("A single pair in a word of count 1 has the score 1 / (1 · 1).", ({("a", "b"): 1},)),
+        Probe("A word of count 2: the score is 2 / (2 · 2).", ({("a", "b"): 2},)),
+        Probe(
+            "A word of one token has no pair, but its token counts.",
+            ({("a", "b"): 2, ("b",): 3},),
+        ),
+        Probe(
+            "A token counts wherever it stands, first or second.",
+            ({("a", "b"): 1, ("b", "c"): 1},),
+        ),
+        Probe("The pairs (a, b) and (b, a) are different.", ({("a", "b"): 1, ("b", "a"): 2},)),
+        Probe("A pair that comes twice in a word counts twice.", ({("a", "b", "a", "b"): 1},)),
+        Probe("A pair of two equal tokens is a pair.", ({("a", "a"): 1},)),
         Probe(
             "A token may have several letters: count tokens and their pairs, not letters.",
-            ({("ha", "b"): 3, ("a", "b"): 5},),
+            (SEVERAL,),
         ),
     ],
     difficulty=1,

@@ -1,264 +1,186 @@
-"""Exercises of chapter 6: parameters, the loss, the learning rate, tied weights, initialization."""
+"""Exercises of chapter 6: parameters, tied weights, initialization; chapter 7's: `objectives`."""
 
 import math
 from collections.abc import Callable
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from lib.exercises.checking import Exercise, Probe
+from lib.exercises.objectives import check_language_model_loss, language_model_loss
+from lib.exercises.rates import check_learning_rate, learning_rate
+from lib.exercises.tying import check_tie, tie
 
-from lib.exercises.checking import Exercise, Mistake
+__all__ = [
+    "block_parameters", "check_block_parameters", "check_language_model_loss",
+    "check_learning_rate", "check_residual_scale", "check_tie", "language_model_loss",
+    "learning_rate", "residual_scale", "tie",
+]  # fmt: skip
 
 # Parameter count
 
 
-def block_parameters(d_model: int, n_heads: int, n_kv_heads: int, d_head: int, d_ff: int) -> int:
+def block_parameters(
+    d_model: int,
+    n_heads: int,
+    n_kv_heads: int,
+    d_head: int,
+    d_ff: int,
+    *,
+    query: str = "heads",
+    keys: str = "kv",
+    output: str = "heads",
+    gated: float | int = 3,
+    norms: float | int = 2,
+    head: str = "given",
+    biases: str = "none",
+    more: str = "none",
+) -> int:
     """Parameters of one block of Llama: no biases, a gated feed-forward layer, two RMSNorms."""
-    query_and_output = 2 * d_model * n_heads * d_head
-    key_and_value = 2 * d_model * n_kv_heads * d_head
-    return query_and_output + key_and_value + 3 * d_model * d_ff + 2 * d_model
+    d_head = {
+        "given": d_head, "model": d_model // n_heads, "model_kv": d_model // n_kv_heads,
+    }[head]  # fmt: skip
+    wide = {
+        "heads": n_heads * d_head, "model": d_model, "kv": n_kv_heads * d_head, "none": 0,
+        "narrow": d_head, "double": 2 * n_heads * d_head,
+        "product": n_heads * n_kv_heads * d_head, "both": (n_heads + n_kv_heads) * d_head,
+    }  # fmt: skip
+    projected = 2 * wide[keys] if keys != "one" else wide["kv"]
+    attention = d_model * (wide[query] + projected + wide[output])
+    vectors = {"none": 0, "attention": wide[query] + projected + d_model,
+               "qkv": wide[query] + projected, "feedforward": 2 * d_ff + d_model,
+               "down": d_model}  # fmt: skip
+    added = vectors["attention"] + vectors["feedforward"] if biases == "all" else vectors[biases]
+    matrices = gated * d_model * d_ff if gated != "square" else 3 * d_ff**2
+    extra = {"none": 0, "d_ff²": d_ff**2, "d_model²": d_model**2, "embedding": 49152 * d_model}[
+        more
+    ]
+    gains = norms * d_model if norms < 100 else 2
+    return int(attention + matrices + gains + added + extra)
+
+
+# One digit place for each part: norms, queries and output, keys and values, feed-forward.
+PLACES = (1, 100, 10_000, 1, 1_000_000)
+
+
+def _digits(place: int) -> Callable[[int, int], bool]:
+    return lambda e, g: e // place % 100 != g // place % 100
 
 
 check_block_parameters = Exercise(
     title="Parameters of a block",
     reference=block_parameters,
-    cases=lambda seed: [(4, 2, 1, 2, 8), (576, 9, 3, 64, 1536), (1024, 16, 8, 128, 3072 + seed)],
-    mistakes=[
-        Mistake(
-            lambda d_model, n_heads, n_kv_heads, d_head, d_ff: (
-                4 * d_model * n_heads * d_head + 3 * d_model * d_ff + 2 * d_model
-            ),
-            "Keys and values have n_kv_heads heads, fewer than the queries.",
-        ),
-        Mistake(
-            lambda d_model, n_heads, n_kv_heads, d_head, d_ff: (
-                block_parameters(d_model, n_heads, n_kv_heads, d_head, d_ff) - d_model * d_ff
-            ),
-            "A gated feed-forward layer has three matrices: gate, up and down.",
-        ),
-        Mistake(
-            lambda d_model, n_heads, n_kv_heads, d_head, d_ff: (
-                block_parameters(d_model, n_heads, n_kv_heads, d_head, d_ff) - 2 * d_model
-            ),
-            "The two norms are missing: each has a gain for every feature.",
-        ),
-        Mistake(
-            lambda d_model, n_heads, n_kv_heads, d_head, d_ff: block_parameters(
-                d_model, n_heads, n_kv_heads, d_model // n_heads, d_ff
-            ),
-            "d_head is given: it need not be d_model / n_heads.",
-        ),
-    ],
-    difficulty=1,
-    minutes=10,
-)
-
-
-# The loss
-
-
-def language_model_loss(
-    logits: Float[Tensor, "B T V"], ids: Int[Tensor, "B T"]
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy: the logits at position t against the token at t + 1."""
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-
-
-def _loss_cases(seed: int) -> list[tuple]:
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        (
-            2 * torch.randn(b, t, v, generator=generator),
-            torch.randint(v, (b, t), generator=generator),
-        )
-        for b, t, v in [(1, 3, 4), (2, 5, 7), (3, 8, 11)]
-    ]
-
-
-check_language_model_loss = Exercise(
-    title="The loss of a language model",
-    reference=language_model_loss,
-    cases=_loss_cases,
-    mistakes=[
-        Mistake(
-            lambda logits, ids: F.cross_entropy(logits.flatten(0, 1), ids.flatten()),
-            "The targets are not shifted: the logits at t predict the token at t + 1.",
-        ),
-        Mistake(
-            lambda logits, ids: F.cross_entropy(logits[:, 1:].flatten(0, 1), ids[:, :-1].flatten()),
-            "Shifted the wrong way: this predicts the token before.",
-        ),
-        Mistake(
-            lambda logits, ids: language_model_loss(logits, ids) * ids[:, 1:].numel(),
-            "This is the sum: divide by the number of predictions, B (T - 1).",
-        ),
-        Mistake(
-            lambda logits, ids: language_model_loss(logits, ids) / math.log(2),
-            "This is in bits: use the natural logarithm.",
-        ),
-        Mistake(
-            lambda logits, ids: language_model_loss(logits.softmax(-1), ids),
-            "cross_entropy takes logits: it applies the softmax itself.",
-        ),
-    ],
-    difficulty=1,
-    minutes=10,
-)
-
-
-# The learning rate
-
-
-def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:
-    """peak (s + 1) / (w + 1) in the warmup, then half a cosine from peak down to a tenth of it."""
-    if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / (total - warmup)
-    return peak * (0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2)
-
-
-def _after_warmup(step: int, warmup: int, peak: float, share: float) -> float:
-    """The right warmup, then `share` of the cosine."""
-    if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    return peak * (0.1 + 0.9 * (1 + math.cos(math.pi * share)) / 2)
-
-
-check_learning_rate = Exercise(
-    title="Warmup and cosine",
-    reference=learning_rate,
     cases=lambda seed: [
-        (step, total, warmup, 0.5 + seed)
-        for total, warmup in [(10, 2), (40, 0), (25, 10)]
-        for step in (0, 1, warmup, total // 2, total - 1)
+        (4, 2, 1, 2, 8), (576, 9, 3, 64, 1536), (1024, 16, 8, 128, 3072 + seed), (5, 3, 2, 7, 11),
     ],
-    mistakes=[
-        Mistake(
-            lambda step, total, warmup, peak: _after_warmup(step, warmup, peak, step / total),
-            "The cosine starts after the warmup: measure its progress from there.",
-        ),
-        Mistake(
-            lambda step, total, warmup, peak: (
-                peak * step / warmup if step < warmup else learning_rate(step, total, warmup, peak)
-            ),
-            "The first step has a learning rate of zero, so it is wasted.",
-        ),
-        Mistake(
-            lambda step, total, warmup, peak: (
-                learning_rate(step, total, warmup, peak)
-                if step < warmup
-                else peak * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
-            ),
-            "The cosine falls to zero, not to a tenth of the peak.",
-        ),
-        Mistake(
-            lambda step, total, warmup, peak: (
-                learning_rate(step, total, warmup, peak)
-                if step < warmup
-                else peak * (1 - 0.9 * (step - warmup) / (total - warmup))
-            ),
-            "This is a straight line down, not a cosine.",
-        ),
+    switches={
+        "query": {
+            "model": "Queries and output have matrices of d_model x n_heads · d_head: one of them "
+            "is taken as d_model².",
+            "none": "Queries and output have a matrix each: one of them is missing.",
+            "kv": "Queries and output have n_heads heads: one of them is taken with n_kv_heads.",
+        },
+        "keys": {
+            "heads": "Keys and values have n_kv_heads heads, fewer than the queries.",
+            "model": "Keys and values are n_kv_heads · d_head wide, not d_model.",
+            "one": "Keys and values have a matrix each: one of them is missing.",
+            "none": "The matrices of keys and values are missing.",
+            "narrow": "Keys and values have n_kv_heads heads, not one.",
+            "product": "Keys and values have n_kv_heads heads in all, not for each query head.",
+            "double": "Keys and values have a matrix each, with n_kv_heads heads.",
+        },
+        "output": {
+            "model": "The other one is taken as d_model² too.",
+            "none": "The other one is missing too.",
+            "kv": "The other one is taken with n_kv_heads too.",
+        },
+        "gated": {
+            2: "A gated feed-forward layer has three matrices: gate, up and down.",
+            1: "A gated feed-forward layer has three matrices: gate, up and down.",
+            4: "A gated feed-forward layer has three matrices, not four.",
+            0: "The feed-forward layer is missing.",
+            6: "The feed-forward layer is counted twice.",
+        },
+        "norms": {
+            0: "The two norms are missing: each has a gain for every feature.",
+            1: "There are two norms, before attention and before feed-forward.",
+            3: "There are two norms: the last norm belongs to the model.",
+            4: "An RMSNorm has a gain for each feature, and no bias.",
+            100: "A norm has a gain for every feature, not one number.",
+        },
+        "head": {
+            "model": "d_head is given: it need not be d_model / n_heads.",
+            "model_kv": "d_head is given: it is not d_model / n_kv_heads.",
+        },
+        "biases": {
+            "attention": "Attention has no biases.",
+            "qkv": "Attention has no biases.",
+            "feedforward": "The feed-forward layer has no biases.",
+            "down": "There are no biases.",
+            "all": "There are no biases.",
+        },
+        "more": {"embedding": "The embedding does not belong to the block."},
+    },
+    probes=[
+        Probe("With all sizes 1 there are 4 + 3 matrices and 2 gains: 9 numbers.", (1, 1, 1, 1, 1)),
+        Probe("The feed-forward layer must have 3 · d_model · d_ff parameters.", PLACES,
+              lambda e, g: e // 10**6 != g // 10**6),
+        Probe("Keys and values must have 2 · d_model · n_kv_heads · d_head parameters.", PLACES,
+              _digits(10_000)),
+        Probe("Queries and output must have 2 · d_model · n_heads · d_head parameters.", PLACES,
+              _digits(100)),
+        Probe("The two norms must have 2 · d_model parameters, and nothing else is in a block.",
+              PLACES, _digits(1)),
+        Probe("All parts grow with d_model: each matrix has one side of d_model, each norm too.",
+              (10, 1, 1, 1, 1)),
+        Probe("Each of attention's four matrices grows with d_head.", (1, 1, 1, 10, 1)),
     ],
-    difficulty=2,
-    minutes=15,
-)
-
-
-# Tied weights
-
-
-def tie(embedding: nn.Embedding, head: nn.Linear) -> None:
-    """Let the head use the embedding's weight: one tensor, not two equal ones."""
-    head.weight = embedding.weight
-
-
-def _tied_after_a_step(answer: Callable, vocab_size: int, width: int) -> list:
-    """Whether one tensor serves both, and what both are after one step of training."""
-    torch.manual_seed(vocab_size)
-    embedding, head = nn.Embedding(vocab_size, width), nn.Linear(width, vocab_size, bias=False)
-    before = embedding.weight.detach().clone()
-    answer(embedding, head)
-    kept = torch.equal(embedding.weight, before)
-    trained = {id(w): w for w in (*embedding.parameters(), *head.parameters())}
-    optimizer = torch.optim.SGD(trained.values(), lr=0.1)
-    F.cross_entropy(head(embedding(torch.tensor([0, 1]))), torch.tensor([1, 2])).backward()
-    optimizer.step()
-    return [
-        kept,
-        len(trained),
-        torch.equal(embedding.weight, head.weight),
-        embedding.weight.detach(),
-    ]
-
-
-def _copy_values(embedding: nn.Embedding, head: nn.Linear) -> None:
-    head.weight.data = embedding.weight.data.clone()
-
-
-def _wrap_again(embedding: nn.Embedding, head: nn.Linear) -> None:
-    head.weight = nn.Parameter(embedding.weight)
-
-
-def _other_way(embedding: nn.Embedding, head: nn.Linear) -> None:
-    embedding.weight = head.weight
-
-
-check_tie = Exercise(
-    title="Tied weights",
-    reference=lambda vocab_size, width: _tied_after_a_step(tie, vocab_size, width),
-    cases=lambda seed: [(5, 3), (11, 8 + seed)],
-    call=_tied_after_a_step,
-    mistakes=[
-        Mistake(
-            _copy_values,
-            "The values are copied: after one step of training the two differ again.",
-        ),
-        Mistake(
-            _wrap_again,
-            "nn.Parameter(...) makes a second parameter on the same memory: an optimizer would "
-            "update it twice. Assign the parameter itself.",
-        ),
-        Mistake(
-            _other_way,
-            "The embedding lost its values to the head's: keep the embedding's.",
-        ),
-        Mistake(lambda embedding, head: 0, "Nothing is tied."),
-    ],
-    difficulty=2,
+    difficulty=1,
     minutes=10,
-)
+)  # fmt: skip
 
 
 # Initialization
 
+# What a slip computes, and what to say of it
+SCALES: dict[str, tuple[Callable[[int], float], str]] = {
+    "2n": (lambda n: 0.02 / math.sqrt(2 * n), ""),
+    "no root": (lambda n: 0.02 / (2 * n), "It is the variances that add up: divide by the root."),
+    "n": (lambda n: 0.02 / math.sqrt(n), "Each layer writes twice: attention and feed-forward."),
+    "times": (lambda n: 0.02 * math.sqrt(2 * n),
+        "More layers need smaller weights, not larger ones."),
+    "n no root": (lambda n: 0.02 / n,
+        "It is the variances that add up, and each layer writes twice."),
+    "2 root": (lambda n: 0.02 / (2 * math.sqrt(n)),
+        "Both factors belong under the root: √(2 L), not 2 √L."),
+    "2n + 1": (lambda n: 0.02 / math.sqrt(2 * n + 1),
+        "One write too many: the embedding is not scaled."),
+    "whole": (lambda n: 0.02 / math.isqrt(2 * n),
+        "The root is cut to a whole number: use `math.sqrt` or `** 0.5`."),
+    "one": (lambda n: 1 / math.sqrt(2 * n),
+        "The 0.02 is missing: that is what one write has without scaling."),
+    "variance": (lambda n: 0.02**2 / (2 * n), "This is the variance: take its root."),
+    "root all": (lambda n: math.sqrt(0.02 / (2 * n)),
+        "0.02 is a standard deviation: it stands outside the root."),
+    "same": (lambda n: 0.02, "The number of layers is not used."),
+    "half": (lambda n: 0.02 / math.sqrt(n / 2), "Each layer writes twice: 2 L, not L / 2."),
+}  # fmt: skip
 
-def residual_scale(n_layers: int) -> float:
+
+def residual_scale(n_layers: int, *, scale: str = "2n") -> float:
     """Standard deviation for weights that write to the residual stream, with 0.02 for the others.
 
     2 L independent writes add up in variance: each must be smaller by sqrt(2 L).
     """
-    return 0.02 / math.sqrt(2 * n_layers)
+    return SCALES[scale][0](n_layers)
 
 
 check_residual_scale = Exercise(
     title="Initialization of what writes to the residual stream",
     reference=residual_scale,
     cases=lambda seed: [(n + seed,) for n in (1, 12, 30)],
-    mistakes=[
-        Mistake(
-            lambda n_layers: 0.02 / (2 * n_layers),
-            "It is the variances that add up: divide by the root.",
-        ),
-        Mistake(
-            lambda n_layers: 0.02 / math.sqrt(n_layers),
-            "Each layer writes twice: attention and feed-forward.",
-        ),
-        Mistake(
-            lambda n_layers: 0.02 * math.sqrt(2 * n_layers),
-            "More layers need smaller weights, not larger ones.",
-        ),
+    switches={"scale": {name: sentence for name, (_, sentence) in SCALES.items() if sentence}},
+    probes=[
+        Probe("With 2 layers there are 4 writes, and each must vary half as much: 0.01.", (2,)),
+        Probe("With 8 layers there are 16 writes: 0.02 / 4 = 0.005.", (8,)),
+        Probe("With 1 layer there are 2 writes: 0.02 / √2.", (1,)),
     ],
     difficulty=1,
     minutes=5,

@@ -16,10 +16,10 @@ from lib.experiments.tables import DATA
 EXPERIMENTS = (
     *("placement", "norms", "qk_norm", "leak"),
     *("feedforward", "experts"),
-    *("dropout", "shape"),
-    "decoding",
+    *("dropout", "recipes", "shape"),
+    *("voting", "decoding"),
     *("scaling_pilot", "scaling", "scaling_largest"),
-    "cold_start",
+    *("cold_start", "cold_start_variants", "rl_logs"),
 )
 
 

@@ -20,7 +20,15 @@ from lib.model import LanguageModel
 from lib.reasoning import lifecycle as cycle
 from lib.reasoning.base import NO_SIGNAL_STEPS, STEPS, load_base, pretrain, save_model
 from lib.reasoning.corpus import Web
-from lib.reasoning.measuring import measure, pass_at, respond, right_chains, shares, verified
+from lib.reasoning.measuring import (
+    MEASURES,
+    measure,
+    pass_at,
+    respond,
+    right_chains,
+    shares,
+    verified,
+)
 from lib.reasoning.rejection import Kept, clean_examples, right_answer
 from lib.reasoning.rewards import ACCURACY, ACCURACY_AND_FORMAT, ACCURACY_AND_LANGUAGE
 from lib.reasoning.task import draw_problems
@@ -42,6 +50,7 @@ COUNTS = ("drawn", "right", "accepted", "examples", "wrong_chains")  # of reject
 PASSES = ("chain_at_1", "chain_at_8", "chain_at_32")  # of base models
 Job = tuple[str, str, int]  # part, stage, seed
 CACHE = Path("runs/reasoning")
+LOGGED = ("step", "reward", "signal", *MEASURES)  # of each step of RL
 CURVES, SAMPLES = "cold_start_curves.csv", "cold_start_samples.json"
 
 
@@ -117,7 +126,7 @@ class Runs:
     def _reinforce(self, model: LanguageModel, reward, stage: str, seed: int) -> LanguageModel:
         def on_step(row: dict, problems: list, responses: list[list[str]]) -> None:
             measured = row | shares(verified(problems, responses))
-            numbers = {name: round(value, 4) for name, value in measured.items()}
+            numbers = {name: round(measured[name], 4) for name in LOGGED}
             self.steps.append({"stage": stage, "seed": seed} | numbers)
 
         self.steps = []

@@ -1,4 +1,4 @@
-"""Dropout in a single pass over a text and in many: chapter "the transformer"."""
+"""Dropout in a single pass over a text and in many: chapter 7, "Training"."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ DROPOUTS = {0: "blue", 0.1: "red", 0.2: "black"}
 
 
 def grid() -> list[Run]:
-    """Dropout 0, 0.1 and 0.2, in a single pass over the text and in 40 over a part of it.
+    """Dropout 0, 0.1 and 0.2, in a single pass over the
+    text and in 40 over a part of it.
 
-    All runs take the same number of steps, so they see equally many tokens; they differ in how
-    often each token comes.
+    All runs take the same number of steps, so they see equally many tokens; they differ
+    in how often each token comes.
     """
     steps = 480
     return [

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lib.experiments.grid import Run, run_grid
-from lib.experiments.small import BATCH, CONTEXT, SEEDS, short_training, small_llama
+from lib.experiments.small import BATCH, CONTEXT, short_training, small_llama
 from lib.experiments.tables import DATA, Row, read_table
-from lib.experiments.texts import BLOCK, languages, mixture
+from lib.experiments.texts import BLOCK, PIECES, languages, mixture
 from lib.model import LanguageModel, ModelConfig
 from lib.model.balancing import load, load_entropy, pool
 from lib.model.experts import recorded_routing
@@ -20,6 +21,7 @@ from lib.training.evaluation import evaluate
 from lib.training.loop import train
 
 STEPS, RATE = 400, 6e-3
+SEEDS = range(6)  # what a router does differs so much between seeds that three tell little
 N_EXPERTS, N_ACTIVE, D_EXPERT = 8, 2, 64
 BALANCING = {
     "none": (RouterConfig(), {}),
@@ -32,6 +34,7 @@ DENSE = {
     "dense, equal parameters": N_EXPERTS * D_EXPERT,
 }
 FACTORS = (1.0, 1.25, 1.5, 2.0)
+INFORMATION = ("on characters", "on languages", "on languages given characters", "by chance")
 
 
 def grid() -> list[Run]:
@@ -45,6 +48,7 @@ def grid() -> list[Run]:
             ),
             training_bytes=STEPS * BATCH * CONTEXT,
             text="mixture",
+            pieces=PIECES,
         )
         for name, (model, training) in expert_models().items()
         for seed in SEEDS
@@ -104,6 +108,7 @@ def routing_measures(model: LanguageModel, validation: Tokens) -> Row:
     """Columns on routing: entropy of loads, loads by language, what a capacity drops and costs."""
     if model.config.n_experts is None:
         names = [*_entropies([]), *_shares({}), *(n for f in FACTORS for n in _names(f))]
+        names += INFORMATION
         return dict.fromkeys(names, "")
     by_language = {
         name: routings_of(model, held_out[:6_145]) for name, (_, held_out) in languages().items()
@@ -113,7 +118,52 @@ def routing_measures(model: LanguageModel, validation: Tokens) -> Row:
     for factor in FACTORS:
         dropped, loss = with_capacity(model, validation, factor)
         row |= dict(zip(_names(factor), (round(dropped, 5), round(loss, 5)), strict=True))
-    return row
+    return row | {name: round(value, 5) for name, value in what_experts_tell(model).items()}
+
+
+def what_experts_tell(model: LanguageModel, n_bytes: int = 6_144) -> dict[str, float]:
+    """What a token's first expert in the last layer tells of the token, in nats.
+
+    Its mutual information with the token's character, with its language, and with its language once
+    the character is known. Counts of few tokens show some of the last by chance: as much as is left
+    when languages are exchanged among tokens of the same character.
+    """
+    texts = [torch.from_numpy(held_out[: n_bytes + 1]) for _, held_out in languages().values()]
+    expert = torch.cat([routings_of(model, text.numpy())[-1].experts[:, 0] for text in texts])
+    character = torch.cat([text[:-1] for text in texts]).long()
+    language = torch.arange(len(texts)).repeat_interleave(n_bytes)
+    mixed = torch.randperm(len(character), generator=torch.Generator().manual_seed(0))
+    exchanged = language[mixed[character[mixed].argsort(stable=True)]]
+    by_character = character.argsort(stable=True)
+    chance = shared_information(expert[by_character], exchanged, character[by_character])
+    values = (
+        shared_information(expert, character),
+        shared_information(expert, language),
+        shared_information(expert, language, character),
+        chance,
+    )
+    return dict(zip(INFORMATION, values, strict=True))
+
+
+def shared_information(
+    one: Tensor,
+    other: Tensor,
+    given: Tensor | None = None,
+) -> float:
+    """Mutual information of two lists of labels in nats,
+    given a third: sums of entropies.
+
+    I(A; B | C) = H(A, C) + H(B, C) - H(A, B, C) - H(C).
+    Source: Cover & Thomas (2006), Elements of Information Theory, equation 2.60.
+    """
+    given = torch.zeros_like(one) if given is None else given
+
+    def entropy(*labels: Tensor) -> float:
+        counts = torch.stack(labels).unique(dim=1, return_counts=True)[1]
+        return torch.special.entr(counts.double() / counts.sum()).sum().item()
+
+    pairs = entropy(one, given) + entropy(other, given)
+    return pairs - entropy(one, other, given) - entropy(given)
 
 
 @torch.no_grad()

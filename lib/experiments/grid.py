@@ -24,6 +24,7 @@ from lib.training.batches import Tokens
 from lib.training.config import TrainingConfig
 from lib.training.evaluation import evaluate
 from lib.training.loop import train
+from lib.training.muon import Muon
 
 Measure = Callable[[LanguageModel, Tokens], Row]  # further columns from model and validation text
 
@@ -42,6 +43,7 @@ class Run:
     training_bytes: int
     text: str = "english"
     pieces: int = 1
+    optimizer: str = "adamw"  # or "muon"
 
     @property
     def key(self) -> str:
@@ -96,7 +98,8 @@ def do_run(run: Run, measure: Measure | None = None) -> list[Row]:
             | {"run": run.key}
         )
 
-    train(model, tokens, run.training, validation, on_evaluation=record)
+    muon = Muon(model, run.training.learning_rate) if run.optimizer == "muon" else None
+    train(model, tokens, run.training, validation, on_evaluation=record, optimizer=muon)
     return rows
 
 

@@ -20,7 +20,15 @@ from lib.experiments.scaling_pilot import STEPS, exact_matches, scaling_run, siz
 from lib.experiments.tables import DATA, Row, read_json, read_table
 from lib.files import write_file
 from lib.model.parameters import non_embedding_parameters, parameters_by_part
-from lib.scaling import laws
+from lib.scaling import (
+    Exponential,
+    PowerLaw,
+    bootstrap_laws,
+    fit_exponential,
+    fit_power_law,
+    interval,
+    prediction_interval,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,10 +42,10 @@ LEVEL = 0.9
 SAMPLES = 400
 # name: (kind of law, with a floor, which count of parameters)
 CANDIDATES = {
-    "power law + floor": (laws.PowerLaw, True, "non_embedding"),
-    "power law": (laws.PowerLaw, False, "non_embedding"),
-    "exponential + floor": (laws.Exponential, True, "non_embedding"),
-    "power law + floor, embeddings counted": (laws.PowerLaw, True, "parameters"),
+    "power law + floor": (PowerLaw, True, "non_embedding"),
+    "power law": (PowerLaw, False, "non_embedding"),
+    "exponential + floor": (Exponential, True, "non_embedding"),
+    "power law + floor, embeddings counted": (PowerLaw, True, "parameters"),
 }
 
 
@@ -73,18 +81,18 @@ def predict(rows: list[Row], keys: list[str] | None = None) -> dict:
     predictions = {}
     for name, (kind, floor, count) in CANDIDATES.items():
         x = np.array([row[count] for row in rows])
-        fit = laws.fit_power_law if kind is laws.PowerLaw else laws.fit_exponential
+        fit = fit_power_law if kind is PowerLaw else fit_exponential
         law = fit(x, loss, floor, robust=True)
-        samples = laws.bootstrap_laws(kind, x, loss, floor, SAMPLES, groups=groups, robust=True)
-        low, high = laws.prediction_interval(samples, law, x, loss, target[count], LEVEL)
-        rate = "p" if kind is laws.PowerLaw else "k"
+        samples = bootstrap_laws(kind, x, loss, floor, SAMPLES, groups=groups, robust=True)
+        low, high = prediction_interval(samples, law, x, loss, target[count], LEVEL)
+        rate = "p" if kind is PowerLaw else "k"
         predictions[name] = {
             "loss": round(float(law(target[count])), 4),
             "low": round(low, 4),
             "high": round(high, 4),
             "law": {key: float(f"{value:.6g}") for key, value in vars(law).items()},
-            f"{rate} interval": laws.interval([getattr(s, rate) for s in samples], LEVEL),
-            "floor interval": laws.interval([s.floor for s in samples], LEVEL),
+            f"{rate} interval": interval([getattr(s, rate) for s in samples], LEVEL),
+            "floor interval": interval([s.floor for s in samples], LEVEL),
         }
     return {
         "what": "validation loss in nats per byte of one run of the largest model",

@@ -33,9 +33,11 @@ ANSWER_LENGTHS = (1, 2, 4, 8, 16, 32)  # bytes that must all be right
 
 
 def sized(width: int) -> ModelConfig:
-    """Two layers of GPT-2's kind with rotary positions, about 24 width^2 non-embedding parameters.
+    """Two layers of GPT-2's kind with rotary positions, about
+    24 width^2 non-embedding parameters.
 
-    Heads are about 16 wide; the feed-forward width is four times the model's, as in GPT-2.
+    Heads are about 16 wide; the feed-forward width is four times the model's, as in
+    GPT-2.
     """
     n_heads = next(n for n in range(max(1, width // 16), 0, -1) if width % (2 * n) == 0)
     return small_gpt(width, n_heads=n_heads)
@@ -49,7 +51,9 @@ def scaling_run(
     evaluations: int = 1,
     warmup: int = WARMUP,
 ) -> Run:
-    """One run of `steps` steps, its cosine schedule as long as itself (Hoffmann et al., 2022)."""
+    """One run of `steps` steps, its cosine schedule as long
+    as itself (Hoffmann et al., 2022).
+    """
     labels = {
         "width": width,
         "non_embedding": non_embedding_parameters(sized(width)),
@@ -57,7 +61,13 @@ def scaling_run(
         "tokens": steps * CONTEXT * BATCH,
         "learning_rate": learning_rate,
     }
-    training = short_training(steps, learning_rate, seed, evaluations=evaluations, warmup=warmup)
+    training = short_training(
+        steps,
+        learning_rate,
+        seed,
+        evaluations=evaluations,
+        warmup=warmup,
+    )
     return Run(tuple(labels.items()), sized(width), training, TRAINING_BYTES)
 
 
@@ -77,8 +87,8 @@ def grid() -> list[Run]:
 def tuned_rate(width: int, steps: int) -> float:
     """The learning rate for a size and a length of training: 0.136 N^-0.49 steps^0.42.
 
-    A plane through ln rate at the lowest points of the pilot's six parabolas (loss over ln rate,
-    through the best of six rates and its neighbors). N has no embeddings.
+    A plane through ln rate at the lowest points of the pilot's six parabolas (loss over
+    ln rate, through the best of six rates and its neighbors). N has no embeddings.
     """
     n = non_embedding_parameters(sized(width))
     return float(f"{0.136 * n**-0.49 * steps**0.42:.3g}")

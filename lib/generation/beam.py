@@ -8,7 +8,7 @@ sequences and scores.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -92,18 +92,21 @@ def push_apart(
     """
     if not taken:
         return log_p
-    times = torch.bincount(torch.tensor(taken, device=log_p.device), minlength=log_p.shape[-1])
+    taken_ids = torch.tensor(taken, device=log_p.device)
+    times = torch.bincount(taken_ids, minlength=log_p.shape[-1])
     return log_p - penalty * times.to(log_p.dtype)
 
 
 def rank(log_p: Float[Tensor, "beams V"], n: int) -> list[tuple[int, int, float]]:
-    """The n best continuations over all beams of a group: (parent, token, ln p), best first.
+    """The n best continuations over all beams of a group:
+    (parent, token, ln p), best first.
 
     Impossible ones (at -inf) are left out.
     """
     values, indices = log_p.flatten().topk(min(n, log_p.numel()))
     found = zip(values.tolist(), indices.tolist(), strict=True)
-    return [(*divmod(i, log_p.shape[-1]), value) for value, i in found if value > -math.inf]
+    width = log_p.shape[-1]
+    return [(*divmod(i, width), value) for value, i in found if value > -math.inf]
 
 
 def sort_out(
@@ -114,8 +117,9 @@ def sort_out(
 ) -> list[Candidate]:
     """Decide each candidate's fate: run on, be finished, or be dropped. Fills `group`.
 
-    A candidate that ends counts only among the best `size`; the best `size` others run on, so that
-    the search never has fewer beams. `before` holds the continuation of each beam.
+    A candidate that ends counts only among the best `size`; the best `size` others run
+    on, so that the search never has fewer beams. `before` holds the continuation of
+    each beam.
     """
     size, length = config.num_beams // config.num_beam_groups, len(before[0]) + 1
     candidates, n_running = [], 0
@@ -132,12 +136,18 @@ def sort_out(
     return candidates
 
 
-def is_done(group: Group, best_running: float | int, length: int, config: GenerationConfig) -> bool:
+def is_done(
+    group: Group,
+    best_running: float | int,
+    length: int,
+    config: GenerationConfig,
+) -> bool:
     """Whether no running beam can, or is thought to, replace a finished hypothesis.
 
-    `early_stopping`: True stops when enough are finished. "never" asks for the best that a running
-    beam could still reach: ln p can only fall, but a longer text divides it by more. False takes
-    the present length for that (a heuristic, the default of transformers).
+    `early_stopping`: True stops when enough are finished. "never" asks for the best
+    that a running beam could still reach: ln p can only fall, but a longer text divides
+    it by more. False takes the present length for that (a heuristic, the default of
+    transformers).
     """
     size = config.num_beams // config.num_beam_groups
     if group.done or len(group.finished) < size:
@@ -207,7 +217,7 @@ def beam_steps(
             [tuple(x) for x in beams] for beams in rows[:, prompt:].unflatten(0, shape).tolist()
         ]
         found = [extend(*of_one, config) for of_one in zip(total, before, groups, strict=True)]
-        log_p, order, token = continue_with(found, log_p)
+        log_p, order, token = continue_with(found, log_p, config.stop_ids)
         rows = torch.cat([rows[order], token[:, None]], dim=1)
         yield BeamStep(rows.unflatten(0, shape), log_p, found, groups)
         done = all(group.done for row in groups for group in row)
@@ -221,21 +231,28 @@ def beam_steps(
 
 
 def continue_with(
-    found: list[list[Candidate]], log_p: Float[Tensor, "B beams"]
+    found: list[list[Candidate]],
+    log_p: Float[Tensor, "B beams"],
+    stop_ids: Sequence[int],
 ) -> tuple[Float[Tensor, "B beams"], Int[Tensor, "R"], Int[Tensor, "R"]]:
     """The running candidates as tensors: ln p, each row's parent row, and its token.
 
-    A beam for which there was no candidate stays where it is, at -inf.
+    A beam for which there was no candidate does what the prompt's best one does, at
+    -inf, so that a grammar can follow it; where none runs on, it ends.
     """
     n_prompts, beams = log_p.shape
-    order, token = torch.arange(n_prompts * beams), torch.zeros(n_prompts * beams).long()
+    order = torch.arange(n_prompts * beams)
+    token = torch.full_like(order, stop_ids[0] if stop_ids else 0)
     log_p = torch.full_like(log_p, -math.inf)
     for row, candidates in enumerate(found):
-        for c in candidates:
-            if c.beam is not None:
-                order[row * beams + c.beam] = row * beams + c.parent
-                token[row * beams + c.beam] = c.token
-                log_p[row, c.beam] = c.log_p
+        own = slice(row * beams, (row + 1) * beams)
+        running = [c for c in candidates if c.beam is not None]
+        if running:
+            order[own], token[own] = row * beams + running[0].parent, running[0].token
+        for c in running:
+            order[row * beams + c.beam] = row * beams + c.parent
+            token[row * beams + c.beam] = c.token
+            log_p[row, c.beam] = c.log_p
     return log_p, order.to(log_p.device), token.to(log_p.device)
 
 

@@ -36,6 +36,7 @@ class GenerationConfig:
     top_k: int = 0  # 0 is off
     top_p: float = 1.0  # 1 is off
     min_p: float = 0.0  # 0 is off
+    p_less: bool = False
     top_a: float = 0.0  # 0 is off
     tfs: float = 1.0  # tail-free sampling; 1 is off
     typical_p: float = 1.0  # 1 is off
@@ -53,6 +54,7 @@ class GenerationConfig:
     repetition_penalty: float = 1.0  # 1 is off
     presence_penalty: float = 0.0  # 0 is off
     frequency_penalty: float = 0.0  # 0 is off
+    penalty_last_n: int | None = None  # tokens those three look at (repeat_last_n); None: all
     no_repeat_ngram_size: int = 0  # 0 is off
     dry_multiplier: float = 0.0  # 0 is off
     dry_base: float = 1.75
@@ -101,11 +103,11 @@ class GenerationConfig:
             value = getattr(self, name)
             if value is None or (name == "dola_layers" and isinstance(value, str)):
                 continue
-            if isinstance(value, list):  # as transformers writes several
-                value = tuple(value)
-                object.__setattr__(self, name, value)
-            for i in value if isinstance(value, tuple) else (value,):
+            several = isinstance(value, tuple | list | set | frozenset)
+            for i in value if several else (value,):
                 require(name, i, "[0, inf)", whole=True)
+            if several or name != "eos_token_id":  # the others have no single id
+                object.__setattr__(self, name, tuple(map(int, value if several else (value,))))
         if isinstance(self.stop_strings, str):
             object.__setattr__(self, "stop_strings", (self.stop_strings,))
         for name, kind in (("sequence_bias", Mapping), ("bad_words_ids", Sequence)):
@@ -258,12 +260,13 @@ RANGES = {
     "penalty_alpha": "[0, 1]",
     "top_h": "(0, 1]",
     "dry_penalty_last_n": "[1, inf)",
+    "penalty_last_n": "[1, inf)",
     "pad_token_id": "[0, inf)",
     "seed": "[0, inf)",
 }
 CUTS = {
     "top_k", "top_p", "min_p", "top_a", "tfs", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff",
-    "top_n_sigma", "xtc_probability",
+    "top_n_sigma", "xtc_probability", "p_less",
 }  # fmt: skip
 ONLY_DRAWING = CUTS | {"temperature", "dynatemp_range", "smoothing_factor", "mirostat_mode"}
 ONLY_BEAMS = {

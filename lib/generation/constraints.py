@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -66,5 +67,5 @@ def check_sequences(name: str, sequences: Sequence[Sequence[int]], n_vocab: int)
         if len(sequence) == 0:
             raise ValueError(f"{name} holds an empty sequence; leave it out")
         for i in sequence:
-            if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < n_vocab:
+            if not isinstance(i, Integral) or isinstance(i, bool) or not 0 <= i < n_vocab:
                 raise ValueError(f"{name} holds the id {i!r}; ids must be in 0 .. {n_vocab - 1}")

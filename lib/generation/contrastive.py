@@ -27,7 +27,9 @@ def degeneration_penalty(
     candidates: Float[Tensor, "B k C"],
     attention_mask: Bool[Tensor, "B T"] | None = None,
 ) -> Float[Tensor, "B k"]:
-    """The highest cosine between each candidate's hidden state and those of the text so far."""
+    """The highest cosine between each candidate's hidden
+    state and those of the text so far.
+    """
     states = states / states.norm(dim=-1, keepdim=True)
     candidates = candidates / candidates.norm(dim=-1, keepdim=True)
     cosine = candidates @ states.mT  # (B, k, T)
@@ -39,7 +41,9 @@ def degeneration_penalty(
 def contrastive_scores(
     p: Float[Tensor, "B k"], penalty: Float[Tensor, "B k"], alpha: float | int
 ) -> Float[Tensor, "B k"]:
-    """(1 - alpha) p - alpha penalty: 0 is greedy decoding, 1 looks at the geometry alone."""
+    """(1 - alpha) p - alpha penalty: 0 is greedy
+    decoding, 1 looks at the geometry alone.
+    """
     return (1 - alpha) * p - alpha * penalty
 
 

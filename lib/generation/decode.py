@@ -14,10 +14,10 @@ from lib.generation.config import GenerationConfig
 from lib.generation.contrastive import contrastive_steps
 from lib.generation.dola import contrast_layers, stream_at_end
 from lib.generation.logits import History, checked, mirostat_1, mirostat_2, mirostat_step
-from lib.generation.prefill import check_entry, new_cache
+from lib.generation.prefill import check_entry, dice, new_cache
 from lib.model import KVCache, LanguageModel
 from lib.model.inputs import PaddingMask
-from lib.settings import shortened
+from lib.settings import require_kind
 from lib.tokenization import BPETokenizer
 from lib.tokenization.chat import encode_chat
 
@@ -50,10 +50,12 @@ def next_token(
     generator: torch.Generator | None = None,
     history: History | None = None,
 ) -> Int[Tensor, "B"]:
-    """Choose one token per row: the most probable, or a draw from the filtered distribution.
+    """Choose one token per row: the most probable, or a
+    draw from the filtered distribution.
 
-    Penalties and constraints need the `history`; Mirostat's limit in it is moved. Raises ValueError
-    if no token is left, or if a logit is NaN, which greedy decoding without processors passes over.
+    Penalties and constraints need the `history`; Mirostat's limit in it is moved.
+    Raises ValueError if no token is left, or if a logit is NaN, which greedy decoding
+    without processors passes over.
     """
     if not (config.do_sample or config.steps):
         return logits.argmax(dim=-1)
@@ -67,7 +69,8 @@ def draw(
     logits: Float[Tensor, "B V"], generator: torch.Generator | None = None
 ) -> Int[Tensor, "B"]:
     """Draw one token per row from the softmax of its logits."""
-    probability = checked(logits.softmax(dim=-1))  # nothing but -inf makes a whole row NaN
+    # nothing but -inf makes a whole row NaN
+    probability = checked(logits.softmax(dim=-1))
     return torch.multinomial(probability, 1, generator=generator)[:, 0]
 
 
@@ -104,12 +107,13 @@ def generate_steps(
 ) -> Iterator[Int[Tensor, "B"]]:
     """Yield the next token of every row, step by step, until all rows have stopped.
 
-    Prompts of unequal length are padded on the left, `attention_mask` False at the padding. A row
-    that has stopped goes on with `config.fill_id`. `stop_strings` need the tokenizer.
+    Prompts of unequal length are padded on the left, `attention_mask` False at the
+    padding. A row that has stopped goes on with `config.fill_id`. `stop_strings` need
+    the tokenizer.
     """
     attention_mask = check_entry(model, ids, config, attention_mask)
     ending = StopStrings(config.stop_strings, tokenizer, len(ids))
-    generator = _generator(config, ids.device)
+    generator = dice(config, ids.device)
     capacity = ids.shape[1] + config.max_new_tokens
     cache = new_cache(model, len(ids), capacity) if config.use_cache else None
     stopped = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
@@ -117,7 +121,8 @@ def generate_steps(
     history = History(ids, ids.shape[1], attention_mask, generator)
     new = ids
     for _ in range(config.max_new_tokens):
-        logits = next_logits(model, new if cache else ids, attention_mask, cache, config)
+        read = new if cache else ids
+        logits = next_logits(model, read, attention_mask, cache, config)
         token = next_token(logits, config, generator, history)
         token = torch.where(stopped, config.fill_id, token)
         yield token
@@ -127,7 +132,8 @@ def generate_steps(
         new = token[:, None]
         ids = torch.cat([ids, new], dim=1)
         if attention_mask is not None:
-            attention_mask = torch.cat([attention_mask, torch.ones_like(new).bool()], dim=1)
+            real = torch.ones_like(new).bool()
+            attention_mask = torch.cat([attention_mask, real], dim=1)
         history.ids, history.attention_mask = ids, attention_mask
 
 
@@ -226,10 +232,8 @@ def stream_text(
     ends count.
     """
     config = GenerationConfig() if config is None else config
-    if not isinstance(tokenizer, BPETokenizer):
-        raise ValueError(f"tokenizer must be a BPETokenizer, got {shortened(tokenizer)}")
-    if not isinstance(config, GenerationConfig):
-        raise ValueError(f"config must be a GenerationConfig, got {shortened(config)}")
+    require_kind("tokenizer", tokenizer, BPETokenizer)
+    require_kind("config", config, GenerationConfig)
     if config.num_beams > 1:
         raise ValueError("beam search knows its text only at the end: use generate, not a stream")
     if config.eos_token_id is None and tokenizer.stop_ids:
@@ -268,9 +272,3 @@ def before_stop(text: str, stop_strings: Sequence[str]) -> int:
             if text.endswith(stop[:n]):
                 ready = min(ready, len(text) - n)
     return ready
-
-
-def _generator(config: GenerationConfig, device: torch.device) -> torch.Generator | None:
-    if config.seed is None or not config.do_sample:
-        return None
-    return torch.Generator(device).manual_seed(config.seed)

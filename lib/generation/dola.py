@@ -59,18 +59,23 @@ def stream_at_end(
 
 
 def layer_divergence(
-    last: Float[Tensor, "B V"], early: Float[Tensor, "layers B V"], as_released: bool = False
+    last: Float[Tensor, "B V"],
+    early: Float[Tensor, "layers B V"],
+    as_released: bool = False,
 ) -> Float[Tensor, "layers B"]:
-    """Jensen-Shannon divergence (nats) of each early layer's distribution from the last one's.
+    """Jensen-Shannon divergence (nats) of each early
+    layer's distribution from the last one's.
 
-    With M the mean of P and Q it is (KL(P || M) + KL(Q || M)) / 2, at most ln 2. The released code
-    has the arguments of KL the other way round: KL(M || P) and KL(M || Q), which has no bound.
+    With M the mean of P and Q it is (KL(P || M) + KL(Q || M)) / 2, at most ln 2. The
+    released code has the arguments of KL the other way round: KL(M || P) and KL(M ||
+    Q), which has no bound.
     """
     log_p, log_q = last.log_softmax(dim=-1)[None], early.log_softmax(dim=-1)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     if as_released:
         return (log_m.exp() * (log_m - (log_p + log_q) / 2)).sum(dim=-1)
-    return ((log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)) / 2).sum(dim=-1)
+    both = log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m)
+    return (both / 2).sum(dim=-1)
 
 
 def contrast_layers(
@@ -81,10 +86,11 @@ def contrast_layers(
 ) -> tuple[Float[Tensor, "B V"], Int[Tensor, "B"]]:
     """DoLa's logits, and which layer each row was contrasted with.
 
-    ln p - ln q where p is at least a tenth of the highest, else -inf. `as_released`: read early
-    layers without the final normalization, and measure as `layer_divergence` says; otherwise by
-    the logit lens and the paper's divergence. transformers chose one layer for a whole batch; here
-    each row has its own, so that a row does not depend on its neighbors.
+    ln p - ln q where p is at least a tenth of the highest, else -inf. `as_released`:
+    read early layers without the final normalization, and measure as `layer_divergence`
+    says; otherwise by the logit lens and the paper's divergence. transformers chose one
+    layer for a whole batch; here each row has its own, so that a row does not depend on
+    its neighbors.
     """
     candidates = candidate_layers(model, layers)
     last = model.unembed(stream[-1]).float()

@@ -17,7 +17,7 @@ from lib.generation.config import GenerationConfig
 from lib.generation.logits import History, probabilities
 from lib.generation.prefill import new_cache
 from lib.model import LanguageModel
-from lib.settings import require, shortened
+from lib.settings import require, require_kind
 
 Guesses = tuple[Int[Tensor, "N"], Float[Tensor, "N V"]]  # tokens, and what each was drawn from
 
@@ -50,8 +50,7 @@ class ModelDraft:
     """Guesses of a smaller model, drawn with the settings of the large one."""
 
     def __init__(self, model: LanguageModel):
-        if not isinstance(model, LanguageModel):
-            raise ValueError(f"model must be a LanguageModel, got {shortened(model)}")
+        require_kind("model", model, LanguageModel)
         self.model, self.vocab_size = model, model.config.vocab_size
 
     def begin(self, prompt_length: int, capacity: int) -> None:

@@ -19,9 +19,11 @@ def keep(logits: Float[Tensor, "B V"], kept: Bool[Tensor, "B V"]) -> Float[Tenso
 
 
 def top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
-    """Keep the k highest logits and ties with the k-th; all, if there are not more than k.
+    """Keep the k highest logits and ties with the k-th;
+    all, if there are not more than k.
 
-    Source: Fan, Lewis & Dauphin (2018), section 5.3. Raises ValueError unless k is at least 1.
+    Source: Fan, Lewis & Dauphin (2018), section 5.3. Raises ValueError unless k is at
+    least 1.
     """
     require("top_k", k, "[1, inf)", whole=True)
     lowest_kept = logits.topk(min(k, logits.shape[-1])).values[:, -1:]
@@ -29,22 +31,26 @@ def top_k(logits: Float[Tensor, "B V"], k: int) -> Float[Tensor, "B V"]:
 
 
 def top_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
-    """Keep the smallest set of most probable tokens whose probability reaches p (the nucleus).
+    """Keep the smallest set of most probable tokens whose
+    probability reaches p (the nucleus).
 
     Source: Holtzman et al. (2020), equation 2. Raises ValueError unless p is in (0, 1].
     """
     require("top_p", p, "(0, 1]")
     ascending, order = logits.sort(dim=-1)
-    below = ascending.softmax(dim=-1).cumsum(dim=-1)  # mass of this token and all less probable
+    # mass of this token and all less probable
+    below = ascending.softmax(dim=-1).cumsum(dim=-1)
     drop = below <= 1 - p
     drop[:, -1] = False  # the most probable token always stays
     return keep(logits, ~torch.zeros_like(drop).scatter(1, order, drop))
 
 
 def min_p(logits: Float[Tensor, "B V"], p: float) -> Float[Tensor, "B V"]:
-    """Keep tokens with p_i ≥ p · p_max: at most a factor of 1/p less probable than the first.
+    """Keep tokens with p_i ≥ p · p_max: at most a factor
+    of 1/p less probable than the first.
 
-    Source: Nguyen et al. (2025), "Turning up the heat". Raises ValueError unless p is in [0, 1].
+    Source: Nguyen et al. (2025), "Turning up the heat". Raises ValueError unless p is
+    in [0, 1].
     """
     require("min_p", p, "[0, 1]")
     probability = logits.softmax(dim=-1)
@@ -59,6 +65,19 @@ def top_a(logits: Float[Tensor, "B V"], a: float) -> Float[Tensor, "B V"]:
     require("top_a", a, "[0, 1]")
     probability = logits.softmax(dim=-1)
     return keep(logits, probability >= a * probability.amax(dim=-1, keepdim=True) ** 2)
+
+
+def p_less(logits: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+    """Keep tokens with p_i ≥ Σ_j p_j², the chance that two
+    draws agree: a cut without a setting.
+
+    Source: Tan, Wu & Howard (2025), "p-less sampling", section 3.
+    """
+    probability = logits.softmax(dim=-1)
+    # stays, whatever rounding does
+    highest = logits == logits.amax(dim=-1, keepdim=True)
+    agree = probability.square().sum(-1, keepdim=True)
+    return keep(logits, (probability >= agree) | highest)
 
 
 def epsilon_cutoff(logits: Float[Tensor, "B V"], epsilon: float) -> Float[Tensor, "B V"]:

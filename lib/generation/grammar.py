@@ -39,13 +39,10 @@ class TokenTrie:
             self.levels.append((pairs // 256, pairs % 256, ids[ending], node[ending]))
             ids, node = ids[~ending], node[~ending]
 
-    @property
-    def n_nodes(self) -> int:
-        """Without the root."""
-        return sum(len(parents) for parents, *_ in self.levels)
-
     def walk(self, automaton: Automaton, state: int) -> np.ndarray:
-        """The automaton's state after each token, read from `state`; -1 where it cannot be read."""
+        """The automaton's state after each token, read from
+        `state`; -1 where it cannot be read.
+        """
         after = np.full(self.n_tokens, -1, dtype=np.int32)
         states = np.array([state], dtype=np.int32)
         for parents, byte, ids, nodes in self.levels:
@@ -112,8 +109,14 @@ class Grammar:
         """Drop what was kept of states and texts: for long use, and to measure."""
         self._after, self._states = {}, {(): 0}
 
-    def allowed(self, state: int, n_left: int, stop_ids: Sequence[int]) -> Bool[Tensor, "V"]:
-        """Which tokens may come, if with this one at most `n_left` do: the text ends in time.
+    def allowed(
+        self,
+        state: int,
+        n_left: int,
+        stop_ids: Sequence[int],
+    ) -> Bool[Tensor, "V"]:
+        """Which tokens may come, if with this one at most
+        `n_left` do: the text ends in time.
 
         A token is allowed if enough room is left after it for the rest and the stop token.
         """

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
+from urllib.parse import unquote
 
 from lib.generation import json_text
 from lib.generation.json_keywords import (
@@ -118,7 +119,7 @@ class _Compiler:
         if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")):
             raise ValueError(f"$ref must point into the schema (#/$defs/...), got {shortened(ref)}")
         for part in ref.split("/")[1:]:
-            part = part.replace("~1", "/").replace("~0", "~")
+            part = unquote(part).replace("~1", "/").replace("~0", "~")
             if isinstance(here, list) and part.isdecimal() and int(part) < len(here):
                 here = here[int(part)]
             elif isinstance(here, Mapping) and part in here:
@@ -161,10 +162,7 @@ class _Compiler:
     def _is_empty(self, alternative: Alternative, level: int) -> bool:
         """Whether surely nothing fits."""
         kind, held = alternative
-        (low, over), (high, under) = (
-            held.get("low", (-math.inf, 0)),
-            held.get("high", (math.inf, 0)),
-        )
+        (low, over), (high, under) = json_text.bounds(held)
         if low > high or (low == high and (over or under)):
             return True
         if held.get("min", 0) > held.get("max", math.inf):
@@ -185,10 +183,7 @@ class _Compiler:
         if kind != kind_of(value):
             return False
         if kind == "number":
-            (low, over), (high, under) = (
-                held.get("low", (-math.inf, 0)),
-                held.get("high", (math.inf, 0)),
-            )
+            (low, over), (high, under) = json_text.bounds(held)
             inside = (value > low or (value == low and not over)) and (
                 value < high or (value == high and not under)
             )

@@ -226,17 +226,22 @@ def digits(low: int, high: int) -> Node:
     return Choice(tuple(parts))
 
 
+def bounds(
+    held: dict[str, Any], most: float | int = math.inf
+) -> tuple[tuple[float | int, int], tuple[float | int, int]]:
+    """The lowest and the highest number that may be, each with 1 where it is excluded itself."""
+    return held.get("low", (-most, 0)), held.get("high", (most, 0))
+
+
 def add_number(nfa: Nfa, held: dict[str, Any], start: int) -> int | None:
     """A number within its bounds, the state after it; None if there is none."""
     if "low" not in held and "high" not in held:
         whole = held.get("integer")
         return nfa.add(INTEGER if whole else NUMBER, start)
-    (low, over), (high, under) = held.get("low", (-LARGEST, 0)), held.get("high", (LARGEST, 0))
+    (low, over), (high, under) = bounds(held, LARGEST)
     if held.get("integer"):
-        low, high = (
-            math.floor(low) + 1 if over else math.ceil(low),
-            math.ceil(high) - 1 if under else math.floor(high),
-        )
+        low = math.floor(low) + 1 if over else math.ceil(low)
+        high = math.ceil(high) - 1 if under else math.floor(high)
         over = under = 0
     elif low != int(low) or high != int(high):
         raise ValueError(f"bounds of a number must be whole, got {low} and {high}")

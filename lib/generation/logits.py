@@ -18,6 +18,7 @@ from lib.generation.entropy_filters import eta_cutoff, top_h, typical_p
 from lib.generation.filters import (
     epsilon_cutoff,
     min_p,
+    p_less,
     tail_free,
     top_a,
     top_k,
@@ -45,7 +46,8 @@ __all__ = [
     "DEFAULT_ORDER", "LLAMA_CPP_ORDER", "PROCESSORS", "History", "bad_words", "checked",
     "dry",
     "dynamic_temperature", "entropy", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "min_p",
-    "mirostat_1", "mirostat_2", "mirostat_step", "no_repeat_ngram", "no_stop", "presence_penalty",
+    "mirostat_1", "mirostat_2", "mirostat_step", "no_repeat_ngram", "no_stop", "p_less",
+    "presence_penalty",
     "probabilities", "quadratic_smoothing", "repetition_penalty", "sequence_bias", "steps_of",
     "tail_free", "temperature", "top_a", "top_h", "top_k", "top_n_sigma", "top_p", "typical_p",
     "xtc",
@@ -90,11 +92,20 @@ def _scale(logits: Tensor, c: Any, h: History | None) -> Tensor:
     return dynamic_temperature(logits, low, high, c.dynatemp_exponent)
 
 
+def _last(ids: Tensor | None, n: int | None) -> Tensor | None:
+    """The last n columns; all for None."""
+    return ids if n is None or ids is None else ids[:, max(0, ids.shape[1] - n) :]
+
+
+def _repetition(logits: Tensor, c: Any, h: History) -> Tensor:
+    ids, counted = (_last(x, c.penalty_last_n) for x in (h.ids, h.attention_mask))
+    return repetition_penalty(logits, ids, c.repetition_penalty, counted)
+
+
 def _dry(logits: Tensor, c: Any, h: History) -> Tensor:
-    start = 0 if c.dry_penalty_last_n is None else max(0, h.ids.shape[1] - c.dry_penalty_last_n)
-    counted = None if h.attention_mask is None else h.attention_mask[:, start:]
+    ids, counted = (_last(x, c.dry_penalty_last_n) for x in (h.ids, h.attention_mask))
     settings = (c.dry_multiplier, c.dry_base, c.dry_allowed_length, c.dry_sequence_breakers)
-    return dry(logits, h.ids[:, start:], *settings, counted)
+    return dry(logits, ids, *settings, counted)
 
 
 def _bad_words(logits: Tensor, c: Any, h: History) -> Tensor:
@@ -120,19 +131,17 @@ PROCESSORS: dict[str, Processor] = {
         lambda z, c, h: sequence_bias(z, h.ids, c.sequence_bias),
         draws=False,
     ),
-    "repetition_penalty": Processor(
-        lambda c: c.repetition_penalty != 1,
-        lambda z, c, h: repetition_penalty(z, h.ids, c.repetition_penalty, h.attention_mask),
-        draws=False,
-    ),
+    "repetition_penalty": Processor(lambda c: c.repetition_penalty != 1, _repetition, draws=False),
     "presence_penalty": Processor(
         lambda c: c.presence_penalty != 0,
-        lambda z, c, h: presence_penalty(z, h.new_ids, c.presence_penalty),
+        lambda z, c, h: presence_penalty(z, _last(h.new_ids, c.penalty_last_n), c.presence_penalty),
         draws=False,
     ),
     "frequency_penalty": Processor(
         lambda c: c.frequency_penalty != 0,
-        lambda z, c, h: frequency_penalty(z, h.new_ids, c.frequency_penalty),
+        lambda z, c, h: frequency_penalty(
+            z, _last(h.new_ids, c.penalty_last_n), c.frequency_penalty
+        ),
         draws=False,
     ),
     "dry_multiplier": Processor(lambda c: c.dry_multiplier > 0, _dry, draws=False),
@@ -159,6 +168,7 @@ PROCESSORS: dict[str, Processor] = {
     "top_h": Processor(lambda c: c.top_h is not None, lambda z, c, h: top_h(z, c.top_h)),
     "top_k": Processor(lambda c: c.top_k > 0, lambda z, c, h: top_k(z, c.top_k)),
     "top_p": Processor(lambda c: c.top_p < 1, lambda z, c, h: top_p(z, c.top_p)),
+    "p_less": Processor(lambda c: c.p_less, lambda z, c, h: p_less(z)),
     "min_p": Processor(lambda c: c.min_p > 0, lambda z, c, h: min_p(z, c.min_p)),
     "top_a": Processor(lambda c: c.top_a > 0, lambda z, c, h: top_a(z, c.top_a)),
     "tfs": Processor(lambda c: c.tfs < 1, lambda z, c, h: tail_free(z, c.tfs)),

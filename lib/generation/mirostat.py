@@ -52,8 +52,11 @@ def mirostat_1(logits: Float[Tensor, "B V"], mu: Float[Tensor, "B"]) -> Float[Te
     return keep(logits, logits >= descending.gather(1, k[:, None] - 1))
 
 
-def mirostat_2(logits: Float[Tensor, "B V"], mu: Float[Tensor, "B"]) -> Float[Tensor, "B V"]:
-    """Version 2: keep tokens whose surprise is at most mu bits, and the most probable."""
+def mirostat_2(
+    logits: Float[Tensor, "B V"],
+    mu: Float[Tensor, "B"],
+) -> Float[Tensor, "B V"]:
+    """Version 2: keep tokens of at most mu bits of surprise, and the most probable."""
     surprise = -logits.log_softmax(dim=-1) / math.log(2)
     highest = logits == logits.amax(dim=-1, keepdim=True)
     return keep(logits, (surprise <= mu[:, None]) | highest)
@@ -68,8 +71,9 @@ def mirostat_step(
 ) -> Float[Tensor, "B"]:
     """The limit after `token` was drawn: mu - eta · (surprise - tau), in bits.
 
-    The surprise is that under `logits`, before the cut, as in the paper's code; llama.cpp takes it
-    after the cut, where it is smaller. Raises ValueError unless tau and eta are positive.
+    The surprise is that under `logits`, before the cut, as in the paper's code;
+    llama.cpp takes it after the cut, where it is smaller. Raises ValueError unless tau
+    and eta are positive.
     """
     require("mirostat_tau", tau, "(0, inf)")
     require("mirostat_eta", eta, "(0, inf)")

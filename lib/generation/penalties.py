@@ -28,17 +28,20 @@ def repetition_penalty(
     penalty: float,
     counted: Bool[Tensor, "B T"] | None = None,
 ) -> Float[Tensor, "B V"]:
-    """Divide positive logits of tokens in the text by `penalty`, multiply negative ones with it.
+    """Divide positive logits of tokens in the text by
+    `penalty`, multiply negative ones with it.
 
-    Source: Keskar et al. (2019), "CTRL", section 4.1, who only divide; that would make tokens with
-    a negative logit more probable, so transformers, vLLM and llama.cpp multiply those. It depends
-    on where the logits' zero lies, though softmax does not. Raises ValueError unless penalty is
-    positive.
+    Source: Keskar et al. (2019), "CTRL", section 4.1, who only divide; that would make
+    tokens with a negative logit more probable, so transformers, vLLM and llama.cpp
+    multiply those. It depends on where the logits' zero lies, though softmax does not.
+    Raises ValueError unless penalty is positive.
     """
     require("repetition_penalty", penalty, "(0, inf)")
     seen = token_counts(ids, logits.shape[-1], counted) > 0
     return torch.where(
-        seen, torch.where(logits < 0, logits * float(penalty), logits / float(penalty)), logits
+        seen,
+        torch.where(logits < 0, logits * float(penalty), logits / float(penalty)),
+        logits,
     )
 
 
@@ -63,7 +66,8 @@ def frequency_penalty(
     Source and errors as for `presence_penalty`.
     """
     require("frequency_penalty", penalty, "(-inf, inf)")
-    return logits - float(penalty) * token_counts(ids, logits.shape[-1]).to(logits.dtype)
+    counts = token_counts(ids, logits.shape[-1]).to(logits.dtype)
+    return logits - float(penalty) * counts
 
 
 def no_repeat_ngram(
@@ -119,25 +123,30 @@ def dry(
 ) -> Float[Tensor, "B V"]:
     """Don't repeat yourself: penalize a token that would prolong a verbatim repetition.
 
-    If the last n ≥ allowed_length tokens stood in the text before, followed by token i, then
-    multiplier · base^(n - allowed_length) is subtracted from z_i, for the longest such n. Matches
-    do not reach across a breaker (a token such as a line break), and breakers are not penalized.
-    Source: Weidmann (2024), text-generation-webui pull request 5677. Raises ValueError for a
-    multiplier below 0, a base below 1, or an allowed_length below 1.
+    If the last n ≥ allowed_length tokens stood in the text before, followed by token i,
+    then multiplier · base^(n - allowed_length) is subtracted from z_i, for the longest
+    such n. Matches do not reach across a breaker (a token such as a line break), and
+    breakers are not penalized. Source: Weidmann (2024), text-generation-webui pull
+    request 5677. Raises ValueError for a multiplier below 0, a base below 1, or an
+    allowed_length below 1.
     """
     require("dry_multiplier", multiplier, "[0, inf)")
     require("dry_base", base, "[1, inf)")
     require("dry_allowed_length", allowed_length, "[1, inf)", whole=True)
-    most = 88.0 / math.log(base) if base > 1 else math.inf  # base^most is the largest float32
+    # base^most is the largest float32
+    most = 88.0 / math.log(base) if base > 1 else math.inf
     penalties = torch.zeros_like(logits)
     for row, tokens in enumerate(ids.tolist()):
         if counted is not None:
-            tokens = [t for t, c in zip(tokens, counted[row].tolist(), strict=True) if c]
-        since_breaker = next((n for n, t in enumerate(tokens[::-1]) if t in breakers), len(tokens))
+            counts = zip(tokens, counted[row].tolist(), strict=True)
+            tokens = [t for t, c in counts if c]
+        since = (n for n, t in enumerate(tokens[::-1]) if t in breakers)
+        since_breaker = next(since, len(tokens))
         longest: dict[int, int] = {}
         for n, following in zip(repeated_endings(tokens), tokens[1:], strict=False):
             longest[following] = max(longest.get(following, 0), min(n, since_breaker))
         for token, n in longest.items():
             if n >= allowed_length and token not in breakers:
-                penalties[row, token] = multiplier * base ** min(n - allowed_length, most)
+                power = min(n - allowed_length, most)
+                penalties[row, token] = multiplier * base**power
     return logits - penalties

@@ -1,5 +1,6 @@
 """Read the prompts once, and give each of them several rows of the cache to go on in."""
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -8,7 +9,7 @@ from lib.generation.constraints import check_sequences
 from lib.generation.dola import candidate_layers
 from lib.model import KVCache, LanguageModel
 from lib.model.inputs import PaddingMask, check_prompt
-from lib.settings import shortened
+from lib.settings import require_kind
 
 
 def new_cache(model: LanguageModel, batch: int, capacity: int, *, whole: bool = False) -> KVCache:
@@ -18,6 +19,13 @@ def new_cache(model: LanguageModel, batch: int, capacity: int, *, whole: bool = 
     """
     weight = model.embedding.weight
     return KVCache(model.config, batch, capacity, weight.dtype, weight.device, whole=whole)
+
+
+def dice(config: GenerationConfig, device: torch.device) -> torch.Generator | None:
+    """Random numbers of `config.seed`; None, torch's own, without a seed or without a draw."""
+    if config.seed is None or not config.do_sample:
+        return None
+    return torch.Generator(device).manual_seed(int(config.seed))
 
 
 def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) -> KVCache:
@@ -71,10 +79,8 @@ def check_entry(
 
     Raises ValueError for a model, prompts, a mask or settings that do not fit together.
     """
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"model must be a LanguageModel, got {shortened(model)}")
-    if not isinstance(config, GenerationConfig):
-        raise ValueError(f"config must be a GenerationConfig, got {shortened(config)}")
+    require_kind("model", model, LanguageModel)
+    require_kind("config", config, GenerationConfig)
     mask = check_prompt(model.config, ids, attention_mask)
     check_room(model, ids, config.max_new_tokens)
     pad = () if config.pad_token_id is None else (config.pad_token_id,)

@@ -32,7 +32,8 @@ def compile_regex(pattern: str | Nfa) -> Automaton:
 
     Raises ValueError where it is not understood or too large.
     """
-    return determinize(pattern if isinstance(pattern, Nfa) else Nfa(parse(pattern)))
+    nodes = parse(pattern)
+    return determinize(nodes if isinstance(nodes, Nfa) else Nfa(nodes))
 
 
 @lru_cache
@@ -52,12 +53,14 @@ def complement(ranges: Ranges) -> Ranges:
     return (*found, (start, LAST)) if start <= LAST else tuple(found)
 
 
-def parse(pattern: str, search: bool = False) -> Node:
-    """Read the whole pattern.
+def parse(pattern: str | Nfa, search: bool = False) -> Node | Nfa:
+    """Read the whole pattern; nodes of `json_schema` are read already.
 
     With `search` it may have `^` and `$`, and `\\D`, `\\W`, `\\S` leave out what any dialect
     calls a digit, a word's character or a space.
     """
+    if isinstance(pattern, Nfa):
+        return pattern
     if not isinstance(pattern, str):
         raise ValueError(f"a pattern must be a text, got {shortened(pattern)}")
     parser = _Parser(pattern, search)

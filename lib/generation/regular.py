@@ -61,8 +61,10 @@ class Anchor:
 Node = Chars | Chain | Choice | Repeat | Anchor
 
 
-def size(node: Node) -> int:
+def size(node: "Node | Nfa") -> int:
     """About how many states an expression needs before it is made deterministic."""
+    if isinstance(node, Nfa):
+        return len(node)
     if isinstance(node, Chars):
         return sum(len(sequence) for r in node.ranges for sequence in utf8_ranges(*r))
     if isinstance(node, Repeat):

@@ -17,7 +17,7 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.drafts import Draft, distribution
 from lib.generation.logits import History
-from lib.generation.prefill import check_entry, new_cache
+from lib.generation.prefill import check_entry, dice, new_cache
 from lib.model import LanguageModel
 from lib.settings import require, shortened
 
@@ -77,10 +77,11 @@ def accept(
 ) -> tuple[int, int]:
     """How many guesses hold, and the token after them.
 
-    Guess x is accepted with probability min(1, p(x) / q(x)). The first that is not is replaced by a
-    draw from max(0, p - q), scaled to 1; if all hold, p's last row gives one more. Whatever q is,
-    each token then has the distribution p: it comes with q(x) min(1, p(x) / q(x)) = min(p, q) by
-    acceptance, and the draw adds just what is missing, p - min(p, q). `p` has one row more than q.
+    Guess x is accepted with probability min(1, p(x) / q(x)). The first that is not is
+    replaced by a draw from max(0, p - q), scaled to 1; if all hold, p's last row gives
+    one more. Whatever q is, each token then has the distribution p: it comes with q(x)
+    min(1, p(x) / q(x)) = min(p, q) by acceptance, and the draw adds just what is
+    missing, p - min(p, q). `p` has one row more than q.
     """
     for i, x in enumerate(guesses.tolist()):
         if torch.rand((), generator=generator, device=p.device) * q[i, x] >= p[i, x]:
@@ -93,20 +94,25 @@ def accept(
 def expected_tokens(alpha: float | int, n_draft: int) -> float:
     """New tokens to be expected for each pass: (1 - alpha^(n+1)) / (1 - alpha).
 
-    If each of n guesses holds with probability alpha, independently of the others. Leviathan et al.
-    (2023), equation 1.
+    If each of n guesses holds with probability alpha, independently of the others.
+    Leviathan et al. (2023), equation 1.
     """
-    return float(n_draft + 1) if alpha == 1 else (1 - alpha ** (n_draft + 1)) / (1 - alpha)
+    if alpha == 1:
+        return float(n_draft + 1)
+    return (1 - alpha ** (n_draft + 1)) / (1 - alpha)
 
 
 def expected_speedup(
-    alpha: float | int, n_draft: int, draft_cost: float | int, check_cost: float | int = 1.0
+    alpha: float | int,
+    n_draft: int,
+    draft_cost: float | int,
+    check_cost: float | int = 1.0,
 ) -> float:
     """Times faster than one token for each pass: expected tokens / (n c + check_cost).
 
-    `draft_cost` c is the time of one guess and `check_cost` that of checking n guesses and one
-    token more, both in passes over one token. Leviathan et al. (2023), theorem 3.8, takes
-    check_cost = 1.
+    `draft_cost` c is the time of one guess and `check_cost` that of checking n guesses
+    and one token more, both in passes over one token. Leviathan et al. (2023), theorem
+    3.8, takes check_cost = 1.
     """
     return expected_tokens(alpha, n_draft) / (n_draft * draft_cost + check_cost)
 
@@ -125,9 +131,7 @@ def speculative_rounds(
     one prompt, for a search or Mirostat, or if the context is too short.
     """
     _check(model, draft, ids, config, n_draft)
-    generator = None if config.seed is None else torch.Generator(ids.device)
-    if generator is not None:
-        generator.manual_seed(config.seed)
+    generator = dice(config, ids.device)
     prompt = ids.shape[1]
     capacity = prompt + config.max_new_tokens
     cache = new_cache(model, 1, capacity, whole=True)

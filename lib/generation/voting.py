@@ -18,7 +18,7 @@ from torch import Tensor
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import History
-from lib.generation.prefill import check_entry, read_prompts
+from lib.generation.prefill import check_entry, dice, read_prompts
 from lib.model import LanguageModel
 from lib.settings import require, shortened
 
@@ -49,7 +49,7 @@ def sample_many(
     if not config.do_sample or config.dola_layers is not None or config.stop_strings:
         raise ValueError("sample_many needs do_sample=True, without dola_layers and stop_strings")
     check_entry(model, ids, config)
-    generator = None if config.seed is None else torch.Generator().manual_seed(config.seed)
+    generator = dice(config, ids.device)
     hidden, cache = read_prompts(model, ids, None, n, config.max_new_tokens)
     logits = model.unembed(hidden[:, -1]).repeat_interleave(n, dim=0)
     history = History(ids.repeat_interleave(n, dim=0), ids.shape[1], generator=generator)
@@ -69,7 +69,8 @@ def sample_many(
 
 
 def majority_vote(answers: Sequence[T]) -> T:
-    """The most frequent answer; of several, the one that came first. None does not vote.
+    """The most frequent answer; of several, the one
+    that came first. None does not vote.
 
     Raises ValueError if there is no answer at all.
     """
@@ -99,11 +100,13 @@ def best_of_n(candidates: Sequence[T], score: Callable[[T], float]) -> T:
 def pass_at_n(n_right: int, n_drawn: int, n: int) -> float:
     """Probability that among n of the drawn continuations at least one is right.
 
-    1 - C(n_drawn - n_right, n) / C(n_drawn, n): the unbiased estimate of Chen et al. (2021), from
-    more draws than n. It is what best-of-n reaches with a perfect verifier.
+    1 - C(n_drawn - n_right, n) / C(n_drawn, n): the unbiased estimate of Chen et al.
+    (2021), from more draws than n. It is what best-of-n reaches with a perfect
+    verifier.
     """
     for name, value in (("n_right", n_right), ("n_drawn", n_drawn), ("n", n)):
         require(name, value, "[0, inf)", whole=True)
     if not 0 <= n_right <= n_drawn or not 1 <= n <= n_drawn:
-        raise ValueError(f"need 0 <= n_right <= n_drawn >= n >= 1, got {n_right}, {n_drawn}, {n}")
+        given = f"{n_right}, {n_drawn}, {n}"
+        raise ValueError(f"need 0 <= n_right <= n_drawn >= n >= 1, got {given}")
     return 1 - math.comb(n_drawn - n_right, n) / math.comb(n_drawn, n)

@@ -2,7 +2,9 @@
 
 from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
-from lib.model.rope_scaling import RopeScaling
+from lib.model.rope_scaling import Llama3Scaling
 from lib.model.transformer import LanguageModel
 
-__all__ = ["KVCache", "LanguageModel", "ModelConfig", "RopeScaling"]
+RopeScaling = Llama3Scaling  # its name in the first edition
+
+__all__ = ["KVCache", "LanguageModel", "Llama3Scaling", "ModelConfig", "RopeScaling"]

@@ -50,10 +50,11 @@ def attention_steps(
 ) -> AttentionSteps:
     """softmax(Q K^T / sqrt(D) + mask) V, one named step at a time.
 
-    `mask`: True where a query may look, or numbers to add; None means causal. With K < H key/value
-    heads, each serves H / K query heads. `softcap` squeezes scores into (-softcap, softcap), as in
-    Gemma 2; `sinks` are the learned sinks of gpt-oss; `scale` replaces 1 / sqrt(D). Source: Vaswani
-    et al. (2017), equation 1; Ainslie et al. (2023); Gemma Team (2024), section 2.
+    `mask`: True where a query may look, or numbers to add; None means causal. With K <
+    H key/value heads, each serves H / K query heads. `softcap` squeezes scores into
+    (-softcap, softcap), as in Gemma 2; `sinks` are the learned sinks of gpt-oss;
+    `scale` replaces 1 / sqrt(D). Source: Vaswani et al. (2017), equation 1; Ainslie et
+    al. (2023); Gemma Team (2024), section 2.
     """
     n_query, n_key = query.shape[-2], key.shape[-2]
     if mask is None:
@@ -66,9 +67,19 @@ def attention_steps(
     scaled = scores / math.sqrt(query.shape[-1]) if scale is None else scores * scale
     capped = scaled if softcap is None else softcap * torch.tanh(scaled / softcap)
     masked = capped + as_bias(mask).to(capped.dtype)
-    weights = masked.softmax(dim=-1) if sinks is None else softmax_with_sinks(masked, sinks)
+    weights = masked.softmax(-1) if sinks is None else softmax_with_sinks(masked, sinks)
     head_output = weights @ value_per_query_head
-    return AttentionSteps(query, key, value, scores, scaled, capped, masked, weights, head_output)
+    return AttentionSteps(
+        query,
+        key,
+        value,
+        scores,
+        scaled,
+        capped,
+        masked,
+        weights,
+        head_output,
+    )
 
 
 def fused_attention(
@@ -134,18 +145,24 @@ class Attention(nn.Module):
 
     def project(
         self, x: Float[Tensor, "B T C"], rotary: Rotary | None = None
-    ) -> tuple[Float[Tensor, "B H T D"], Float[Tensor, "B K T D"], Float[Tensor, "B K T D"]]:
-        """Queries, keys and values, split into heads, normalized and rotated as configured."""
+    ) -> tuple[
+        Float[Tensor, "B H T D"],
+        Float[Tensor, "B K T D"],
+        Float[Tensor, "B K T D"],
+    ]:
+        """Queries, keys and values: split into heads, normalized, rotated."""
         n_heads, n_kv_heads, _ = self.heads
         projected = self.query_key_value(x)
         if self.norm_all_heads:
             sizes = [n * self.d_head for n in self.heads]
             query, key, value = projected.split(sizes, dim=-1)
-            projected = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=-1)
+            query, key = self.query_norm(query), self.key_norm(key)
+            projected = torch.cat([query, key, value], dim=-1)
         heads = projected.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
         if self.query_norm is not None and not self.norm_all_heads:
             query, key, value = heads.split(self.heads, dim=1)
-            heads = torch.cat([self.query_norm(query), self.key_norm(key), value], dim=1)
+            query, key = self.query_norm(query), self.key_norm(key)
+            heads = torch.cat([query, key, value], dim=1)
         query_key, value = heads.split((n_heads + n_kv_heads, n_kv_heads), dim=1)
         if rotary is not None and self.rotates:
             query_key = apply_rope(query_key, *rotary[self.rotary])
@@ -166,7 +183,8 @@ class Attention(nn.Module):
             mask = self.layer_mask(x.shape[1], mask, cache)
         if self.softcap is None:
             dropout = self.dropout if self.training else 0.0
-            heads = fused_attention(query, key, value, mask, dropout, self.sinks, self.scale)
+            sinks, scale = self.sinks, self.scale
+            heads = fused_attention(query, key, value, mask, dropout, sinks, scale)
         else:  # torch has no fused kernel for it
             settings = (self.softcap, self.sinks, self.scale)
             heads = attention_steps(query, key, value, mask, *settings).head_output

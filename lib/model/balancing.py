@@ -25,23 +25,28 @@ def load(routing: Routing) -> Float[Tensor, "E"]:
 
 
 def load_entropy(shares: Float[Tensor, "... E"]) -> Float[Tensor, "..."]:
-    """Entropy of loads as a share of its maximum ln E: 1 if all are alike, 0 if one has all."""
+    """Entropy of loads as a share of its maximum ln E: 1
+    if all are alike, 0 if one has all.
+    """
     return torch.special.entr(shares).sum(dim=-1) / math.log(shares.shape[-1])
 
 
 def load_balancing_loss(routing: Routing) -> Float[Tensor, ""]:
-    """E sum_i f_i P_i: f_i is how many of a token's choices go to i, P_i its mean probability.
+    """E sum_i f_i P_i: f_i is how many of a token's choices
+    go to i, P_i its mean probability.
 
-    It is k when all experts are alike and grows with the imbalance. f comes from a choice and has
-    no gradient; through P, experts that are chosen much are made less probable.
-    Source: Fedus, Zoph & Shazeer (2022), Switch Transformer, equations 4 to 6, for k = 1.
+    It is k when all experts are alike and grows with the imbalance. f comes from a
+    choice and has no gradient; through P, experts that are chosen much are made less
+    probable. Source: Fedus, Zoph & Shazeer (2022), Switch Transformer, equations 4 to
+    6, for k = 1.
     """
     chosen = expert_counts(routing).float() / len(routing.experts)
     return len(chosen) * (chosen * routing.probabilities.mean(dim=0)).sum()
 
 
 def router_z_loss(routing: Routing) -> Float[Tensor, ""]:
-    """The mean squared log of the softmax's denominator: keeps logits small and softmax exact.
+    """The mean squared log of the softmax's denominator:
+    keeps logits small and softmax exact.
 
     Source: Zoph et al. (2022), ST-MoE, equation 5.
     """
@@ -71,13 +76,3 @@ def bias_step(
     """
     counts = counts.float()
     return rate * torch.sign(counts.mean() - counts)
-
-
-def expert_information(loads: Float[Tensor, "groups E"]) -> Float[Tensor, ""]:
-    """Mutual information of group and expert in nats, for groups of tokens of equal size.
-
-    `loads` has a row of loads for each group. 0 if all groups use the experts alike; ln(groups) if
-    an expert tells the group.
-    """
-    together = loads.mean(dim=0)
-    return torch.special.entr(together).sum() - torch.special.entr(loads).sum(dim=-1).mean()

@@ -40,9 +40,11 @@ class KVCache:
         self.keys, self.values = [], []
         for window in self.rings:
             slots = capacity if window is None else self.n_sinks + window
-            shape = (batch_size, config.n_kv_heads, slots, config.d_head)
-            self.keys.append(torch.empty(shape, dtype=dtype, device=device))
-            self.values.append(torch.empty(shape, dtype=dtype, device=device))
+            for kept, (heads, width) in zip(
+                (self.keys, self.values), config.cache_shapes, strict=True
+            ):
+                shape = (batch_size, heads, slots, width)
+                kept.append(torch.empty(shape, dtype=dtype, device=device))
 
     @property
     def nbytes(self) -> int:
@@ -50,12 +52,16 @@ class KVCache:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
     def append(
-        self, layer: int, key: Float[Tensor, "B K T D"], value: Float[Tensor, "B K T D"]
-    ) -> tuple[Float[Tensor, "B K S D"], Float[Tensor, "B K S D"]]:
-        """Store the new positions of one layer; return all that its queries may need to see.
+        self,
+        layer: int,
+        key: Float[Tensor, "B K T D"],
+        value: Float[Tensor, "B K T value_D"],
+    ) -> tuple[Float[Tensor, "B K S D"], Float[Tensor, "B K S value_D"]]:
+        """Store the new positions of one layer; return all
+        that its queries may need to see.
 
-        Without a window these are views of all positions so far. With one, `key_positions` says
-        which positions they are; they may be out of order.
+        Without a window these are views of all positions so far. With one, `key_positions`
+        says which positions they are; they may be out of order.
         """
         if len(key) != len(self.keys[layer]):
             raise ValueError(f"the cache has {len(self.keys[layer])} rows, got {len(key)}")
@@ -64,7 +70,7 @@ class KVCache:
         keys, values, end = self.keys[layer], self.values[layer], self.length + key.shape[2]
         if end > self.capacity:
             raise ValueError(
-                f"the cache holds {self.capacity} positions, got {end}; create it with more room"
+                f"the cache holds {self.capacity} positions, got {end}; create a larger one"
             )
         keys[:, :, self.length : end] = key
         values[:, :, self.length : end] = value
@@ -136,5 +142,8 @@ class KVCache:
 
 
 def kv_elements_per_token(config: ModelConfig) -> int:
-    """Numbers that one more position costs while no window is full: 2 K D for each layer."""
-    return 2 * config.n_layers * config.n_kv_heads * config.d_head
+    """Numbers that one more position costs while no window is full: 2 K D for each layer.
+
+    With latent attention: a latent and a rotary key.
+    """
+    return config.n_layers * sum(heads * width for heads, width in config.cache_shapes)

@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 
 from lib.model import presets
+from lib.model.latent_shapes import LatentConfig
 from lib.model.rope_scaling import FactorScaling, Scaling
 from lib.model.routing import RouterConfig
-from lib.settings import require, require_all, shortened
+from lib.settings import require, require_all, require_kind, shortened
 
 Positions = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm", "batchnorm", "dynamic_tanh"]
@@ -37,6 +38,8 @@ class ModelConfig:
     `qk_norm` normalizes each head's queries and keys, with `qk_norm_all_heads` all heads at once.
     `window_rope_base` replaces `rope_base` in layers with a window, `scale_embeddings` multiplies
     embeddings by sqrt(d_model); they start with `embedding_std`.
+    With `latent` attention is DeepSeek's, whose queries and keys are `d_head` wide.
+    `gate_limit` bounds both sides of a gated product, and adds 1 to what is gated (gpt-oss).
     With `n_experts` the feed-forward layers, except in `dense_layers`, are experts `d_expert` wide
     (None: `d_ff`): each token uses `n_active_experts` of them, and all `n_shared_experts`.
     `initial_std` is the spread of matrices before training; 0.02 is GPT-2's.
@@ -66,6 +69,7 @@ class ModelConfig:
     norm_cast: NormCast = "before scale"
     activation: Activation = "silu"
     gated: bool = True
+    gate_limit: float | None = None
     attention_bias: bool = False
     attention_output_bias: bool | None = None
     feedforward_bias: bool = False
@@ -76,6 +80,7 @@ class ModelConfig:
     learned_sinks: bool = False
     attention_softcap: float | None = None
     attention_scale: float | None = None
+    latent: LatentConfig | None = None
     tie_embeddings: bool = False
     scale_embeddings: bool = False
     embedding_std: float = 0.02
@@ -99,6 +104,8 @@ class ModelConfig:
                     f"got d_model={self.d_model}, n_heads={self.n_heads}"
                 )
             object.__setattr__(self, "d_head", self.d_model // self.n_heads)
+        if self.latent is not None:
+            self._check_latent()
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"n_kv_heads must divide n_heads, got n_heads={self.n_heads}, "
@@ -107,6 +114,8 @@ class ModelConfig:
         self._check_positions()
         self._check_attention()
         self._check_norm()
+        if self.gate_limit is not None and not self.gated:
+            raise ValueError("gate_limit needs gated=True")
         self._check_experts()
 
     def _check_positions(self) -> None:
@@ -132,6 +141,21 @@ class ModelConfig:
             self.rope_scaling.scale(torch.ones((self.d_rotary or self.d_head) // 2), self.rope_base)
         if self.window_rope_base is not None and self.window is None:
             raise ValueError("window_rope_base needs a window: it is for the layers that have one")
+
+    def _check_latent(self) -> None:
+        """Latent attention has its own widths, and none of the other kinds of attention."""
+        require_kind("latent", self.latent, LatentConfig)
+        same = ("d_model", "n_heads", "d_head")
+        other = [name for name in same if getattr(self, name) != getattr(self.latent, name)]
+        other += ["d_rotary"] if self.d_rotary != self.latent.d_rope else []
+        plain = (self.n_kv_heads, self.positions) == (self.n_heads, "rope")
+        extras = (self.window, self.attention_softcap, self.dropout or None)
+        flags = (self.qk_norm, self.learned_sinks, self.attention_bias, self.output_bias)
+        if other or not plain or any(flags) or extras != (None,) * 3 or self.nope_layers:
+            raise ValueError(
+                "latent attention takes rotary positions, and no window, sinks, biases, QK-norm, "
+                f"soft-cap or dropout; its {', '.join(same)} are the model's (other: {other})"
+            )
 
     def _check_layers(self, name: str) -> None:
         """A tuple of numbers of layers."""
@@ -159,8 +183,7 @@ class ModelConfig:
             raise ValueError("attention_softcap with dropout is not supported")
 
     def _check_experts(self) -> None:
-        if not isinstance(self.router, RouterConfig):
-            raise ValueError(f"router must be a RouterConfig, got {self.router!r}")
+        require_kind("router", self.router, RouterConfig)
         self._check_layers("dense_layers")
         if self.n_experts is None:
             if self.d_expert is not None or self.dense_layers or self.n_shared_experts:
@@ -175,6 +198,18 @@ class ModelConfig:
         """Whether the matrix that attention writes with has a bias."""
         given = self.attention_output_bias
         return self.attention_bias if given is None else given
+
+    @property
+    def value_width(self) -> int:
+        """How wide a head's value is."""
+        return self.d_head if self.latent is None else self.latent.d_value
+
+    @property
+    def cache_shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(heads, width) of what the cache keeps of a token and layer: keys, and values."""
+        if self.latent is not None:  # latents and rotary keys, one for all heads
+            return (1, self.latent.d_latent), (1, self.latent.d_rope)
+        return ((self.n_kv_heads, self.d_head),) * 2
 
     def has_experts(self, layer: int) -> bool:
         """Whether this layer's feed-forward part is made of experts."""
@@ -252,6 +287,7 @@ RANGES = {
     "window_sinks": "[0, inf)",
     "attention_softcap": "(0, inf)",
     "attention_scale": "(0, inf)",
+    "gate_limit": "(0, inf)",
     "embedding_std": "(0, inf)",
     "initial_std": "(0, inf)",
     "dropout": "[0, 1)",

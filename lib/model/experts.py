@@ -39,22 +39,26 @@ class Experts(nn.Module):
         return mixture.view_as(x)
 
     def mix(self, tokens: Float[Tensor, "N C"], routing: Routing) -> Float[Tensor, "N C"]:
-        """Each expert once, on all of its tokens together: a few large products, not many small.
+        """Each expert once, on all of its tokens together: a
+        few large products, not many small.
 
-        The N k assignments are sorted by expert, so that the tokens of one expert are neighbors.
+        The N k assignments are sorted by expert, so that the tokens of one expert are
+        neighbors.
         """
         chosen, weights = routing.experts.flatten(), routing.weights.flatten()
         order = chosen.argsort(stable=True)
         if routing.kept is not None:
             order = order[routing.kept.flatten()[order]]
         counts = chosen[order].bincount(minlength=len(self.experts)).tolist()
-        source = order // routing.experts.shape[1]  # the token that an assignment belongs to
+        # the token that an assignment belongs to
+        source = order // routing.experts.shape[1]
         groups = tokens[source].split(counts)
         outputs = torch.cat(
             [
                 expert(group)
                 for expert, group in zip(self.experts, groups, strict=True)
-                if len(group) or torch.is_grad_enabled()  # in training all get a gradient, if zero
+                # in training all get a gradient, if zero
+                if len(group) or torch.is_grad_enabled()
             ]
             or [tokens[:0]]
         )

@@ -22,22 +22,30 @@ def squared_relu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """x * Phi(x), with Phi the standard normal distribution function (Hendrycks & Gimpel, 2016)."""
+    """x * Phi(x), with Phi the standard normal distribution
+    function (Hendrycks & Gimpel, 2016).
+    """
     return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))
 
 
 def gelu_tanh(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The tanh approximation of GELU that GPT-2 was trained with (Hendrycks & Gimpel, 2016)."""
+    """The tanh approximation of GELU that GPT-2 was
+    trained with (Hendrycks & Gimpel, 2016).
+    """
     return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def gelu_sigmoid(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """x * sigmoid(1.702 x), the coarser approximation of GELU (Hendrycks & Gimpel, 2016)."""
+    """x * sigmoid(1.702 x), the coarser approximation of
+    GELU (Hendrycks & Gimpel, 2016).
+    """
     return swish(x, 1.702)
 
 
 def swish(x: Float[Tensor, "..."], beta: float | int = 1.0) -> Float[Tensor, "..."]:
-    """x * sigmoid(beta x): x / 2 at beta 0, ReLU for large beta (Ramachandran, Zoph & Le, 2017)."""
+    """x * sigmoid(beta x): x / 2 at beta 0, ReLU for large
+    beta (Ramachandran, Zoph & Le, 2017).
+    """
     return x * torch.sigmoid(beta * x)
 
 
@@ -92,11 +100,15 @@ def gated_width(d_ff: int, multiple_of: int = 1) -> int:
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with an activation between them; gated, a third one multiplies in.
+    """Two linear maps with an activation between them;
+    gated, a third one multiplies in.
 
-    plain: down(activation(up(x))); gated: down(activation(gate(x)) * up(x)).
-    `d_ff` replaces the width that the configuration gives. Source: Vaswani et al. (2017),
-    equation 2; Dauphin et al. (2017) and Shazeer (2020), equation 6, for the gated form.
+    plain: down(activation(up(x))); gated: down(activation(gate(x)) * up(x)). With
+    `gate_limit` L, gate(x) is at most L, up(x) within ±L and 1 is added to it:
+    down(activation(gate) * (up + 1)). `d_ff` replaces the width that the configuration
+    gives. Source: Vaswani et al. (2017), equation 2; Dauphin et al. (2017) and Shazeer
+    (2020), equation 6, for the gated form; OpenAI (2025), gpt-oss model card, section
+    2.2, for the limit.
     """
 
     def __init__(self, config: ModelConfig, d_ff: int | None = None):
@@ -106,8 +118,12 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(config.d_model, width, bias)
         self.down = nn.Linear(width, config.d_model, bias)
         self.activation = FUSED_ACTIVATIONS[config.activation]
+        self.limit = config.gate_limit
 
     def forward(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
         if self.gate is None:
             return self.down(self.activation(self.up(x)))
-        return self.down(self.activation(self.gate(x)) * self.up(x))
+        gate, up = self.gate(x), self.up(x)
+        if self.limit is not None:
+            gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit) + 1
+        return self.down(self.activation(gate) * up)

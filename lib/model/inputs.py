@@ -30,7 +30,7 @@ def check_ids(config: ModelConfig, ids: Int[Tensor, "B T"], *, wait: bool = Fals
     if ids.dim() != 2:
         raise ValueError(f"ids must be (batch, position), got {_shape(ids)}")
     if 0 in ids.shape:
-        raise ValueError(f"ids must hold at least one token, got an empty {_shape(ids)}")
+        raise ValueError(f"ids must hold at least one token, got {_shape(ids)}")
     if ids.dtype not in (torch.int64, torch.int32) or ids.layout != torch.strided:
         kind = ids.dtype if ids.layout == torch.strided else ids.layout
         raise ValueError(f"ids must be whole numbers (torch.int64 or int32), got {kind}")
@@ -41,11 +41,17 @@ def check_ids(config: ModelConfig, ids: Int[Tensor, "B T"], *, wait: bool = Fals
 
 
 def as_mask(
-    mask: PaddingMask, n_rows: int, length: int, name: str = "attention_mask"
+    mask: PaddingMask,
+    n_rows: int,
+    length: int,
+    name: str = "attention_mask",
+    device: torch.device | None = None,
 ) -> Bool[Tensor, "B S"]:
-    """The attention mask as True and False; ValueError for another shape, dtype or value."""
-    if not isinstance(mask, Tensor):
-        raise ValueError(f"{name} must be a tensor, got {shortened(mask)}")
+    """The mask as True and False; ValueError for another shape, dtype, value, or `device`."""
+    if not isinstance(mask, Tensor) or mask.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense tensor, got {shortened(mask)}")
+    if device not in (None, mask.device):
+        raise ValueError(f"{name} is on {mask.device}, the ids on {device}: use {name}.to(…)")
     if mask.dim() != 2 or len(mask) != n_rows:
         raise ValueError(
             f"{name} must have a row for each of {n_rows} sequences, got {_shape(mask)}"
@@ -75,7 +81,7 @@ def check_prompt(
     check_length(config, ids.shape[1])
     if attention_mask is None:
         return None
-    mask = as_mask(attention_mask, *ids.shape)
+    mask = as_mask(attention_mask, *ids.shape, device=ids.device)
     if not mask[:, -1].all():
         row = int((~mask[:, -1]).nonzero()[0])
         raise ValueError(

@@ -186,18 +186,20 @@ def without_heads(
     heads: Iterable[tuple[int, int]],
     means: Float[Tensor, "L H D"] | None = None,
 ) -> Iterator[LanguageModel]:
-    """Inside the `with` block these (layer, head) write nothing; afterwards all is as before.
+    """Inside the `with` block these (layer, head) write
+    nothing; afterwards all is as before.
 
-    With `means` (from `mean_head_outputs`) they write their average instead: what a head writes
-    whatever it reads stays, so that only what it says about this text is lost. Later layers expect
-    the average; without it they may fail for reasons of their own.
-    Raises ValueError for a head that is not there.
+    With `means` (from `mean_head_outputs`) they write their average instead: what a
+    head writes whatever it reads stays, so that only what it says about this text is
+    lost. Later layers expect the average; without it they may fail for reasons of their
+    own. Raises ValueError for a head that is not there.
     """
     by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
         if not (0 <= layer < len(model.blocks) and 0 <= head < model.config.n_heads):
             raise ValueError(
-                f"there is no head {head} in layer {layer}: the model has {len(model.blocks)} "
+                f"there is no head {head} in layer {layer}: "
+                f"the model has {len(model.blocks)} "
                 f"layers of {model.config.n_heads} heads"
             )
         by_layer.setdefault(layer, []).append(head)
@@ -205,14 +207,16 @@ def without_heads(
     def replace(layer: int, gone: list[int]):
         def hook(module, inputs):
             outputs = inputs[0].unflatten(-1, (model.config.n_heads, -1)).clone()
-            outputs[..., gone, :] = 0.0 if means is None else means[layer, gone].to(outputs.dtype)
+            written = 0.0 if means is None else means[layer, gone].to(outputs.dtype)
+            outputs[..., gone, :] = written
             return (outputs.flatten(-2),)
 
         return hook
 
+    attentions = {layer: model.blocks[layer].attention for layer in by_layer}
     handles = [
-        model.blocks[layer].attention.output.register_forward_pre_hook(replace(layer, gone))
-        for layer, gone in by_layer.items()
+        attention.output.register_forward_pre_hook(replace(layer, by_layer[layer]))
+        for layer, attention in attentions.items()
     ]
     try:
         yield model

@@ -7,40 +7,19 @@ Source: DeepSeek-AI (2024), DeepSeek-V2, section 2.1 and appendix C.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from lib.model.cache import KVCache
+from lib.model.config import ModelConfig
+from lib.model.latent_shapes import LatentConfig
 from lib.model.masks import causal_mask
 from lib.model.normalization import RMSNorm
 from lib.model.positions import apply_rope_interleaved, rope_frequencies
-
-
-@dataclass(frozen=True)
-class LatentConfig:
-    """Shapes of one latent attention layer; the defaults are DeepSeek-V3's.
-
-    Without `d_query_latent` queries come straight from the token, as in DeepSeek-V2 Lite.
-    """
-
-    d_model: int = 7168
-    n_heads: int = 128
-    d_latent: int = 512
-    d_rope: int = 64  # of the shared rotary key and of each head's rotary query
-    d_content: int = 128  # of each head's key and query without position
-    d_value: int = 128
-    d_query_latent: int | None = 1536
-    rope_base: float = 10_000.0
-    norm_eps: float = 1e-6
-
-    @property
-    def cache_elements(self) -> int:
-        """Numbers that the cache keeps of one token in one layer, whatever the number of heads."""
-        return self.d_latent + self.d_rope
 
 
 class LatentCache:
@@ -58,7 +37,7 @@ class LatentCache:
         end = self.length + latent.shape[1]
         if end > self.capacity:
             raise ValueError(
-                f"the cache holds {self.capacity} positions, got {end}; create it with more room"
+                f"the cache holds {self.capacity} positions, got {end}; create a larger one"
             )
         self.latent[:, self.length : end] = latent
         self.rope_key[:, self.length : end] = rope_key
@@ -74,9 +53,9 @@ class LatentAttention(nn.Module):
     values over to the output, so that all heads read the same latents, as in multi-query attention.
     """
 
-    def __init__(self, config: LatentConfig):
+    def __init__(self, config: LatentConfig, scale: float | None = None):
         super().__init__()
-        self.config = config
+        self.config, self.scale = config, scale or 1 / math.sqrt(config.d_head)
         width, d_query = config.d_model, config.n_heads * (config.d_content + config.d_rope)
         d_latent, d_down = config.d_latent, config.d_query_latent
         self.query_down = nn.Linear(width, d_down, bias=False) if d_down else None
@@ -89,21 +68,25 @@ class LatentAttention(nn.Module):
         self.output = nn.Linear(config.n_heads * config.d_value, width, bias=False)
 
     def project(
-        self, x: Float[Tensor, "B T C"], positions: Int[Tensor, "T"]
+        self,
+        x: Float[Tensor, "B T C"],
+        cos: Float[Tensor, "#B 1 T half_P"],
+        sin: Float[Tensor, "#B 1 T half_P"],
     ) -> tuple[
         Float[Tensor, "B H T N"],
         Float[Tensor, "B H T P"],
         Float[Tensor, "B T R"],
         Float[Tensor, "B T P"],
     ]:
-        """Content queries, rotated queries, latents and rotated keys of these tokens."""
+        """Content queries, rotated queries, latents and rotated keys of these tokens.
+
+        `cos` and `sin` are those of the angles of the tokens' positions.
+        """
         config = self.config
         low = x if self.query_down is None else self.query_norm(self.query_down(x))
         query = rearrange(self.query_up(low), "B T (H N) -> B H T N", H=config.n_heads)
         content, rope_query = query.split((config.d_content, config.d_rope), dim=-1)
         latent, rope_key = self.latent_down(x).split((config.d_latent, config.d_rope), dim=-1)
-        angles = positions[None, None, :, None] * rope_frequencies(config.d_rope, config.rope_base)
-        cos, sin = angles.cos(), angles.sin()
         rope_query = apply_rope_interleaved(rope_query, cos, sin)
         rope_key = apply_rope_interleaved(rope_key[:, None], cos, sin)[:, 0]
         return content, rope_query, self.latent_norm(latent), rope_key
@@ -112,14 +95,7 @@ class LatentAttention(nn.Module):
         self, x: Float[Tensor, "B T C"], cache: LatentCache | None = None
     ) -> Float[Tensor, "B T C"]:
         """Causal attention over x and what the cache holds, by expanded keys and values."""
-        content, rope_query, latent, rope_key, mask = self._inputs(x, cache)
-        key, value = self._expand(latent)
-        shared = rope_key[:, None].expand(-1, self.config.n_heads, -1, -1)
-        query = torch.cat([content, rope_query], dim=-1)
-        heads = F.scaled_dot_product_attention(
-            query, torch.cat([key, shared], dim=-1), value, attn_mask=mask
-        )
-        return self.output(rearrange(heads, "B H T D -> B T (H D)"))
+        return self.attend(*self._inputs(x, cache))
 
     def forward_absorbed(
         self, x: Float[Tensor, "B T C"], cache: LatentCache | None = None
@@ -130,10 +106,25 @@ class LatentAttention(nn.Module):
         latent_query = einsum(content, key_up, "B H T N, H N R -> B H T R")
         scores = einsum(latent_query, latent, "B H T R, B S R -> B H T S")
         scores = scores + einsum(rope_query, rope_key, "B H T P, B S P -> B H T S")
-        scores = scores / math.sqrt(self.config.d_content + self.config.d_rope)
+        scores = scores * self.scale
         weights = scores.masked_fill(~mask, -math.inf).softmax(dim=-1)
         mixed = einsum(weights, latent, "B H T S, B S R -> B H T R")
         heads = einsum(mixed, value_up, "B H T R, H D R -> B H T D")
+        return self.output(rearrange(heads, "B H T D -> B T (H D)"))
+
+    def attend(
+        self,
+        content: Float[Tensor, "B H T N"],
+        rope_query: Float[Tensor, "B H T P"],
+        latent: Float[Tensor, "B S R"],
+        rope_key: Float[Tensor, "B S P"],
+        mask: Bool[Tensor, "#B #H T S"] | Bool[Tensor, "T S"],
+    ) -> Float[Tensor, "B T C"]:
+        """Expand the latents to keys and values of every head, and attend to them."""
+        key, value = self._expand(latent)
+        shared = rope_key[:, None].expand(-1, self.config.n_heads, -1, -1)
+        query, key = torch.cat([content, rope_query], dim=-1), torch.cat([key, shared], dim=-1)
+        heads = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
         return self.output(rearrange(heads, "B H T D -> B T (H D)"))
 
     def _inputs(
@@ -141,7 +132,9 @@ class LatentAttention(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Bool[Tensor, "T S"]]:
         past = cache.length if cache else 0
         positions = torch.arange(past, past + x.shape[1], device=x.device)
-        content, rope_query, latent, rope_key = self.project(x, positions)
+        frequencies = rope_frequencies(self.config.d_rope, self.config.rope_base)
+        angles = positions[None, None, :, None] * frequencies.to(x.device)
+        content, rope_query, latent, rope_key = self.project(x, angles.cos(), angles.sin())
         if cache is not None:
             latent, rope_key = cache.append(latent, rope_key)
         mask = causal_mask(x.shape[1], latent.shape[1], x.device)
@@ -158,3 +151,29 @@ class LatentAttention(nn.Module):
         key_value = rearrange(self.latent_up(latent), "B S (H O) -> B H S O", H=self.config.n_heads)
         key, value = key_value.split((self.config.d_content, self.config.d_value), dim=-1)
         return key, value
+
+
+class LatentLayer(LatentAttention):
+    """Latent attention as a layer of a `LanguageModel`: the model's rotary tables, mask and cache.
+
+    Where ordinary attention caches keys and values, this one caches latents and rotary keys.
+    """
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__(config.latent, config.attention_scale)
+        self.layer = layer
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T C"],
+        rotary: tuple[Float[Tensor, "#B 1 T half_P"], ...],
+        mask: Bool[Tensor, "#B #H T S"] | None = None,
+        cache: KVCache | None = None,
+    ) -> Float[Tensor, "B T C"]:
+        content, rope_query, latent, rope_key = self.project(x, *rotary)
+        if cache is not None:
+            kept = cache.append(self.layer, latent[:, None], rope_key[:, None])
+            latent, rope_key = kept[0][:, 0], kept[1][:, 0]
+        if mask is None:
+            mask = causal_mask(x.shape[1], latent.shape[1], x.device)
+        return self.attend(content, rope_query, latent, rope_key, mask)

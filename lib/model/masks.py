@@ -33,11 +33,13 @@ def window_mask(
     window: int | None = None,
     n_sinks: int = 0,
 ) -> Bool[Tensor, "T S"]:
-    """True for keys that are not later than the query and fewer than `window` positions back.
+    """True for keys that are not later than the query and
+    fewer than `window` positions back.
 
-    A window of 3 shows a token itself and the two before it. The first `n_sinks` tokens of the text
-    stay visible from everywhere. Sources: Beltagy, Peters & Cohan (2020), Longformer, section 3.1;
-    Xiao et al. (2023), StreamingLLM, section 3.2, for the sinks.
+    A window of 3 shows a token itself and the two before it. The first `n_sinks` tokens
+    of the text stay visible from everywhere. Sources: Beltagy, Peters & Cohan (2020),
+    Longformer, section 3.1; Xiao et al. (2023), StreamingLLM, section 3.2, for the
+    sinks.
     """
     distance = query_positions[:, None] - key_positions[None, :]
     visible = distance >= 0

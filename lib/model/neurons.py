@@ -43,11 +43,17 @@ def neuron_activations(
     return [found[layer] for layer in layers]
 
 
-def promoted_tokens(model: LanguageModel, layer: int, neuron: int, k: int = 8) -> Int[Tensor, "k"]:
-    """The k tokens whose logits a neuron's value raises most, read by the model's own head.
+def promoted_tokens(
+    model: LanguageModel,
+    layer: int,
+    neuron: int,
+    k: int = 8,
+) -> Int[Tensor, "k"]:
+    """The k tokens whose logits a neuron's value raises
+    most, read by the model's own head.
 
-    Source: Geva et al. (2022), Transformer Feed-Forward Layers Build Predictions by Promoting
-    Concepts in the Vocabulary Space, equation 5.
+    Source: Geva et al. (2022), Transformer Feed-Forward Layers Build Predictions by
+    Promoting Concepts in the Vocabulary Space, equation 5.
     """
     value = model.blocks[layer].feedforward.down.weight[:, neuron]
     return (model.head.weight @ (value * model.final_norm.weight)).topk(k).indices

@@ -23,8 +23,8 @@ def layer_norm(
 ) -> Float[Tensor, "... C"]:
     """Subtract the mean, divide by the standard deviation, then scale and shift.
 
-    y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, over the last dimension of one token.
-    Source: Ba, Kiros & Hinton (2016), equation 4.
+    y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, over the last dimension of
+    one token. Source: Ba, Kiros & Hinton (2016), equation 4.
     """
     wide = x.float()
     centered = wide - wide.mean(dim=-1, keepdim=True)

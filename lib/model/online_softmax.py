@@ -21,12 +21,14 @@ def online_softmax_step(
     scores: Float[Tensor, "... T tile"],
     value: Float[Tensor, "... tile D"],
 ) -> tuple[Float[Tensor, "... T"], Float[Tensor, "... T"], Float[Tensor, "... T D"]]:
-    """Take in one tile of keys: the new maximum, sum of exponentials, and unnormalized output.
+    """Take in one tile of keys: the new maximum, sum of
+    exponentials, and unnormalized output.
 
-    What was summed before is relative to the old maximum, so it shrinks by exp(old - new).
+    What was summed before is relative to the old maximum, so it shrinks by exp(old -
+    new).
     """
     new_maximum = torch.maximum(maximum, scores.amax(dim=-1))
-    # A row that has seen only masked scores has the maximum -inf; -inf minus -inf would be NaN.
+    # A row of masked scores alone has the maximum -inf; -inf minus -inf would be NaN.
     safe = torch.where(new_maximum == -math.inf, 0.0, new_maximum)
     shrink = torch.exp(maximum - safe)
     exponentials = torch.exp(scores - safe[..., None])

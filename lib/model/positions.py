@@ -97,13 +97,14 @@ def apply_rope(
 ) -> Float[Tensor, "B H T D"]:
     """Rotate each pair (x_i, x_{i + D/2}) of features by its angle.
 
-    Tables of R < D / 2 angles turn the pairs (x_i, x_{i + R}) and leave the features after them.
-    This is the pairing of Hugging Face checkpoints; the paper and GGUF files pair (x_2i, x_2i+1).
-    Source: Su et al. (2021), equation 34.
+    Tables of R < D / 2 angles turn the pairs (x_i, x_{i + R}) and leave the features
+    after them. This is the pairing of Hugging Face checkpoints; the paper and GGUF
+    files pair (x_2i, x_2i+1). Source: Su et al. (2021), equation 34.
     """
     half = cos.shape[-1]
     first, second, still = x.float().tensor_split((half, 2 * half), dim=-1)
-    rotated = torch.cat([first * cos - second * sin, second * cos + first * sin, still], dim=-1)
+    turned = (first * cos - second * sin, second * cos + first * sin)
+    rotated = torch.cat([*turned, still], dim=-1)
     return rotated.to(x.dtype)
 
 

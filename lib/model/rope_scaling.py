@@ -30,7 +30,7 @@ RANGES = {
 class _Scaling:
     """What all four have: the factor, and ranges that are checked."""
 
-    factor: float = 4.0
+    factor: float | int = 4.0
 
     def __post_init__(self):
         require_all(self, RANGES)
@@ -70,7 +70,7 @@ class NTKScaling(_Scaling):
 
 
 @dataclass(frozen=True)
-class RopeScaling(_Scaling):
+class Llama3Scaling(_Scaling):
     """Llama 3.1: keep fast pairs, slow the slow ones by `factor`, blend in between.
 
     A pair is fast if its wavelength is below original_context_length / high_freq_factor, slow if it
@@ -78,9 +78,9 @@ class RopeScaling(_Scaling):
     Source: Llama 3.1 model release (Meta, 2024), `apply_scaling` in its reference code.
     """
 
-    factor: float = 8.0
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
+    factor: float | int = 8.0
+    low_freq_factor: float | int = 1.0
+    high_freq_factor: float | int = 4.0
     original_context_length: int = 8192
 
     def __post_init__(self):
@@ -113,9 +113,9 @@ class YarnScaling(_Scaling):
     """
 
     original_context_length: int = 4096
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-    attention_factor: float | None = None
+    beta_fast: float | int = 32.0
+    beta_slow: float | int = 1.0
+    attention_factor: float | int | None = None
     truncate: bool = True  # round the ends of the blend to whole pairs, as most checkpoints do
 
     def __post_init__(self):
@@ -140,7 +140,7 @@ class YarnScaling(_Scaling):
         scaled = (1 - slow) * frequencies + slow * frequencies / self.factor
         return scaled, self.attention_factor or 0.1 * math.log(max(self.factor, 1.0)) + 1.0
 
-    def _pair_that_turns(self, turns: float, n_pairs: int, base: float) -> float:
+    def _pair_that_turns(self, turns: float | int, n_pairs: int, base: float) -> float:
         """The (fractional) index of the pair that turns so often in the original context."""
         longest = self.original_context_length / (turns * 2 * math.pi)
         return n_pairs * math.log(longest) / math.log(base)
@@ -168,4 +168,4 @@ class FactorScaling:
         return frequencies / torch.tensor(self.factors, device=frequencies.device), 1.0
 
 
-Scaling = FactorScaling | LinearScaling | NTKScaling | RopeScaling | YarnScaling
+Scaling = FactorScaling | LinearScaling | NTKScaling | Llama3Scaling | YarnScaling

@@ -28,9 +28,10 @@ class RouterConfig:
 
     `normalize` makes the chosen experts' weights sum to 1, before `scale` multiplies them. `noisy`
     adds learned noise to the logits in training. `bias` adds a number for each expert to the scores
-    when experts are chosen, and only then. `capacity_factor` c lets an expert take no more than
-    ceil(c k N / E) tokens. Of `n_groups` equal groups of experts only the best `n_active_groups`
-    are open to a token. Raises ValueError for a value out of range.
+    when experts are chosen, and only then; `logit_bias` is learned and a part of the logits.
+    `capacity_factor` c lets an expert take no more than ceil(c k N / E) tokens. Of `n_groups` equal
+    groups of experts only the best `n_active_groups` are open to a token. Raises ValueError for a
+    value out of range.
     """
 
     gate: str = "softmax"  # or "sigmoid"
@@ -38,6 +39,7 @@ class RouterConfig:
     scale: float | int = 1.0
     noisy: bool = False
     bias: bool = False
+    logit_bias: bool = False
     capacity_factor: float | int | None = None
     n_groups: int = 1
     n_active_groups: int = 1
@@ -88,10 +90,11 @@ def route(
     settings: RouterConfig = RouterConfig(),
     bias: Float[Tensor, "E"] | None = None,
 ) -> Routing:
-    """Choose `n_active` experts for each token by score; `bias` enters the choice, not the weights.
+    """Choose `n_active` experts for each token by score;
+    `bias` enters the choice, not the weights.
 
-    Sources: Shazeer et al. (2017), equation 3; Jiang et al. (2024), Mixtral, section 2.1;
-    DeepSeek-AI (2024), DeepSeek-V3, equations 12 to 16.
+    Sources: Shazeer et al. (2017), equation 3; Jiang et al. (2024), Mixtral, section
+    2.1; DeepSeek-AI (2024), DeepSeek-V3, equations 12 to 16.
     """
     settings.check(logits.shape[-1], n_active)
     scores = logits.sigmoid() if settings.gate == "sigmoid" else logits.softmax(dim=-1)
@@ -126,22 +129,29 @@ def open_experts(
 
 
 def capacity(n_tokens: int, n_experts: int, n_active: int, factor: float | int) -> int:
-    """How many tokens one expert takes at most: `factor` times its share if all had equally many.
+    """How many tokens one expert takes at most: `factor`
+    times its share if all had equally many.
 
     Source: Fedus, Zoph & Shazeer (2022), Switch Transformer, equation 3, times k.
     """
     return math.ceil(factor * n_active * n_tokens / n_experts)
 
 
-def within_capacity(experts: Int[Tensor, "N k"], n_experts: int, most: int) -> Bool[Tensor, "N k"]:
-    """True where the chosen expert still had room, for at most `most` tokens to an expert.
+def within_capacity(
+    experts: Int[Tensor, "N k"],
+    n_experts: int,
+    most: int,
+) -> Bool[Tensor, "N k"]:
+    """True where the chosen expert still had room, for
+    at most `most` tokens to an expert.
 
-    All first choices are served before any second choice, each in the order of the tokens.
-    Source: Lepikhin et al. (2021), GShard, algorithm 1.
+    All first choices are served before any second choice, each in the order of the
+    tokens. Source: Lepikhin et al. (2021), GShard, algorithm 1.
     """
     n_tokens, n_active = experts.shape
     chosen = F.one_hot(experts.T.flatten(), n_experts)
-    place = (chosen.cumsum(dim=0) * chosen).sum(dim=-1)  # 1 for the first to come to its expert
+    # 1 for the first to come to its expert
+    place = (chosen.cumsum(dim=0) * chosen).sum(dim=-1)
     return (place <= most).view(n_active, n_tokens).T
 
 
@@ -159,12 +169,17 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_experts, d_model).normal_(0, 0.02))
         noise = torch.empty(n_experts, d_model).normal_(0, 0.02) if settings.noisy else None
         self.noise_weight = None if noise is None else nn.Parameter(noise)
+        learned = torch.zeros(n_experts) if settings.logit_bias else None
+        self.logit_bias = None if learned is None else nn.Parameter(learned)
         self.register_buffer("bias", torch.zeros(n_experts) if settings.bias else None)
 
     def forward(self, x: Float[Tensor, "N C"]) -> Routing:
-        with torch.autocast(x.device.type, enabled=False):
+        device = "cpu" if x.is_meta else x.device.type  # the meta device knows no autocast
+        with torch.autocast(device, enabled=False):
             wide = x.float()
             logits = wide @ self.weight.float().T
+            if self.logit_bias is not None:
+                logits = logits + self.logit_bias.float()
             if self.noise_weight is not None and self.training:
                 spread = F.softplus(wide @ self.noise_weight.float().T)
                 logits = logits + torch.randn_like(logits) * spread

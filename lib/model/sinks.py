@@ -15,7 +15,8 @@ from lib.model.masks import Mask, as_bias
 def softmax_with_sinks(
     masked: Float[Tensor, "B H T S"], sinks: Float[Tensor, "H"]
 ) -> Float[Tensor, "B H T S"]:
-    """Softmax over the scores and one sink logit for each head; the sink's weight is dropped.
+    """Softmax over the scores and one sink logit for each
+    head; the sink's weight is dropped.
 
     So the weights of a row sum to less than one.
     """

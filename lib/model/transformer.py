@@ -11,6 +11,7 @@ from lib.model.cache import KVCache
 from lib.model.config import ModelConfig
 from lib.model.experts import make_feedforward
 from lib.model.inputs import PaddingMask, as_mask, check_ids, check_length
+from lib.model.latent_attention import LatentLayer
 from lib.model.masks import causal_mask
 from lib.model.normalization import make_norm
 from lib.model.positions import make_positions, rope_tables
@@ -32,7 +33,8 @@ class Block(nn.Module):
         before = config.norm_placement in ("pre", "sandwich")
         self.after, self.post = config.norm_placement != "pre", config.norm_placement == "post"
         self.attention_norm = make_norm(config) if before else nn.Identity()
-        self.attention = Attention(config, layer)
+        kind = Attention if config.latent is None else LatentLayer
+        self.attention = kind(config, layer)
         self.attention_output_norm = make_norm(config) if self.after else None
         self.feedforward_norm = make_norm(config) if before else nn.Identity()
         self.feedforward = make_feedforward(config, layer)
@@ -49,20 +51,24 @@ class Block(nn.Module):
     ) -> Float[Tensor, "B T C"]:
         written = self.attention(self.attention_norm(x), rotary, mask, cache)
         if self.parallel:
-            return (
-                x + self.dropout(written) + self.dropout(self.feedforward(self.feedforward_norm(x)))
-            )
+            beside = self.feedforward(self.feedforward_norm(x))
+            return x + self.dropout(written) + self.dropout(beside)
         x = self.add(x, written, self.attention_output_norm)
         written = self.feedforward(self.feedforward_norm(x))
         return self.add(x, written, self.feedforward_output_norm)
 
     def add(
-        self, x: Float[Tensor, "B T C"], written: Float[Tensor, "B T C"], norm: nn.Module | None
+        self,
+        x: Float[Tensor, "B T C"],
+        written: Float[Tensor, "B T C"],
+        norm: nn.Module | None,
     ) -> Float[Tensor, "B T C"]:
-        """The residual stream with what a sublayer wrote, normalized as the placement says."""
+        """The stream with what a sublayer wrote, normalized as the placement says."""
         if norm is None:
             return x + self.dropout(written)
-        return norm(x + self.dropout(written)) if self.post else x + self.dropout(norm(written))
+        if self.post:
+            return norm(x + self.dropout(written))
+        return x + self.dropout(norm(written))
 
 
 class LanguageModel(nn.Module):
@@ -88,6 +94,8 @@ class LanguageModel(nn.Module):
 
         Source: Radford et al. (2019), section 2.3. `config.embedding_std` is the embedding's.
         """
+        if self.head.weight.is_meta:
+            return  # there are no numbers
         std = self.config.initial_std
         for name, weight in self.named_parameters():
             if weight.dim() > 1:
@@ -117,9 +125,9 @@ class LanguageModel(nn.Module):
     ) -> Float[Tensor, "B T C"]:
         """The residual stream after the last layer.
 
-        `attention_mask` is False, or 0, at padding; with a cache it covers the cached positions
-        too (S = cached + T). Raises ValueError for ids outside the vocabulary, for another kind of
-        mask, and for sequences longer than the context.
+        `attention_mask` is False, or 0, at padding; with a cache it covers the cached
+        positions too (S = cached + T). Raises ValueError for ids outside the vocabulary,
+        for another kind of mask, and for sequences longer than the context.
         """
         x, rotary, mask = self.embed(ids, attention_mask, cache.length if cache else 0)
         for block in self.blocks:
@@ -129,7 +137,9 @@ class LanguageModel(nn.Module):
         return x
 
     def unembed(self, x: Float[Tensor, "... C"]) -> Float[Tensor, "... V"]:
-        """Read logits off a residual stream. On an inner layer's stream this is the logit lens."""
+        """Read logits off a residual stream. On an inner
+        layer's stream this is the logit lens.
+        """
         return self.head(self.final_norm(x))
 
     def embed(
@@ -151,7 +161,7 @@ class LanguageModel(nn.Module):
             mask = None  # the kernels are causal by default
             positions = torch.arange(past, n_key, device=ids.device)[None]
         else:
-            attention_mask = as_mask(attention_mask, len(ids), n_key)
+            attention_mask = as_mask(attention_mask, len(ids), n_key, device=ids.device)
             visible = causal_mask(n_query, n_key, ids.device) & attention_mask[:, None, None, :]
             # A padding position sees itself: a row with nothing to see would become NaN.
             itself = torch.eye(n_key, dtype=torch.bool, device=ids.device)[past:]
@@ -191,8 +201,13 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def attention_steps(self, ids: Int[Tensor, "B T"], layer: int) -> AttentionSteps:
-        """Queries, keys, values, scores, weights and outputs of one layer's heads."""
+        """Queries, keys, values, scores, weights and outputs of one layer's heads.
+
+        Raises ValueError for latent attention, whose keys and values are made of latents.
+        """
         require("layer", layer, f"[0, {len(self.blocks) - 1}]", whole=True)
+        if self.config.latent is not None:
+            raise ValueError("attention_steps needs a model with latent=None")
         x, rotary, mask = self.embed(ids)
         for block in self.blocks[:layer]:
             x = block(x, rotary, mask)

@@ -66,6 +66,6 @@ def _fetch_from_hub(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
     except Exception as error:  # network, permission, unknown name: the hub has many kinds
         raise DownloadError(
-            f"could not fetch {name!r} from the Hugging Face hub ({type(error).__name__}). Check "
-            "the name and the network connection, or load a folder that is already on disk."
+            f"there is no folder {name}, and it could not be fetched from the Hugging Face hub "
+            f"({type(error).__name__}). Check the name and, for a model of the hub, the network."
         ) from error

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lib.model.config import RANGES
-from lib.model.rope_scaling import LinearScaling, RopeScaling, Scaling, YarnScaling
+from lib.model.rope_scaling import LinearScaling, Llama3Scaling, Scaling, YarnScaling
 from lib.settings import require, shortened
 
 SLIDING = "sliding_attention"
@@ -67,7 +67,7 @@ def rope(left: dict) -> tuple[float, Scaling | None]:
     require("rope_theta", base, RANGES["rope_base"])
     kind = found.pop("rope_type", kind)
     if kind == "llama3":
-        scaling = RopeScaling(
+        scaling = Llama3Scaling(
             factor=found.pop("factor"),
             low_freq_factor=found.pop("low_freq_factor"),
             high_freq_factor=found.pop("high_freq_factor"),

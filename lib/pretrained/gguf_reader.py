@@ -28,13 +28,19 @@ class GGUFTensor:
     rows: np.ndarray
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
-        """The values, a few thousand rows at a time: the parser needs room to work in."""
+        """The values, a few thousand rows at a time: the parser needs room to work in.
+
+        Raises ValueError for a kind of numbers that the parser knows no values of.
+        """
         import gguf
 
         kind = gguf.GGMLQuantizationType(self.kind)
         values = torch.empty((len(self.rows), self.shape[-1]), dtype=dtype)
         for start in range(0, len(self.rows), 4096):
-            block = gguf.quants.dequantize(self.rows[start : start + 4096], kind)
+            try:
+                block = gguf.quants.dequantize(self.rows[start : start + 4096], kind)
+            except NotImplementedError as error:
+                raise ValueError(f"{self.name}: {kind.name} cannot be read as weights") from error
             values[start : start + 4096] = torch.from_numpy(block.copy())
         return values.view(self.shape)
 

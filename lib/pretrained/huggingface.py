@@ -19,6 +19,7 @@ from lib.pretrained.weights import build_model, check_dtype, fitting_tokenizer
 from lib.settings import shortened
 from lib.tokenization import BPETokenizer
 
+PACKED = ("gate_up_proj", "gate_up_proj_bias", "down_proj", "down_proj_bias")
 CONVERT = """; weights are read from safetensors, since a pickle can run any code. To convert
 pytorch_model.bin where you trust it, run once with transformers installed:
 AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder)""".replace("\n", " ")
@@ -38,7 +39,11 @@ def load_folder(
     found = None
     if tokenizer and any((folder / f"tokenizer.{end}").is_file() for end in ("json", "model")):
         found = fitting_tokenizer(lambda: BPETokenizer.load(folder), config, folder.name)
-    weights = dict(_read_weights(folder, settings["model_type"], config, dtype))
+    weights: dict[str, Tensor] = {}
+    for name, tensor in _read_weights(folder, settings["model_type"], config, dtype):
+        if name in weights and not torch.equal(weights[name], tensor):
+            raise ValueError(f"{folder.name} holds {name} twice, with different values")
+        weights[name] = tensor
     return build_model(config, weights, folder.name), found
 
 
@@ -47,12 +52,15 @@ def _read_weights(
 ) -> Iterator[tuple[str, Tensor]]:
     """Every tensor in the folder, under our name and in our layout."""
     for theirs, tensor in _tensors(folder):
-        if theirs.endswith(BUFFERS):
+        if theirs.endswith(BUFFERS) or theirs.startswith(f"model.layers.{config.n_layers}."):
+            continue  # DeepSeek-V3 has one more layer, which serves its training
+        if kind == "gpt_oss" and ".experts." in theirs:
+            yield from _unpacked_experts(theirs, tensor.to(dtype), config, folder.name)
             continue
         name = our_name(theirs, kind)
         if name is None:
             raise ValueError(f"{folder.name} holds a tensor that is not supported: {theirs}")
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or tensor.itemsize < 2:  # 8 bits have scales elsewhere
             raise ValueError(f"{folder.name}: {theirs} holds {tensor.dtype}, no weights")
         if kind == "gpt2" and ".c_" in theirs and theirs.endswith("weight"):
             tensor = tensor.T.contiguous()  # GPT-2's Conv1D stores (in, out)
@@ -63,6 +71,24 @@ def _read_weights(
             heads = tensor.unflatten(0, (config.n_heads, 3, config.d_head))
             tensor = heads.transpose(0, 1).flatten(0, 2)
         yield name, tensor.to(dtype)
+
+
+def _unpacked_experts(
+    theirs: str, tensor: Tensor, config: ModelConfig, source: str
+) -> Iterator[tuple[str, Tensor]]:
+    """gpt-oss packs all experts of a layer into four tensors, gate and up in alternate columns."""
+    start, _, part = theirs.rpartition(".experts.")
+    layer = start.split(".")[2]
+    kind = "bias" if part.endswith("_bias") else "weight"
+    pieces = {"gate": tensor[..., ::2], "up": tensor[..., 1::2]}
+    pieces = {"down": tensor} if part.startswith("down_proj") else pieces
+    if part not in PACKED or tensor.dim() != (2 if kind == "bias" else 3):
+        raise ValueError(f"{source} holds a tensor that is not supported: {theirs}")
+    for name, all_experts in pieces.items():
+        for expert, values in enumerate(all_experts):
+            values = values.T if kind == "weight" else values  # stored (in, out)
+            ours = f"blocks.{layer}.feedforward.experts.{expert}.{name}.{kind}"
+            yield ours, values.contiguous()
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
@@ -84,6 +110,12 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
 def _weight_files(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
+        shards = list(folder.glob("model-*-of-*.safetensors"))
+        if shards and not (folder / "model.safetensors").is_file():
+            raise FileNotFoundError(
+                f"{folder} has {len(shards)} shards and no {index.name}, which says what is in "
+                "them: fetch that file too"
+            )
         return ["model.safetensors"]
     files = _read_json(index).get("weight_map")
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):

@@ -6,7 +6,6 @@ Defaults are those of transformers' configuration of the same kind.
 
 from lib.model import ModelConfig
 from lib.model.config import RANGES
-from lib.model.routing import RouterConfig
 from lib.pretrained.config_parts import (
     SLIDING,
     activation,
@@ -89,7 +88,8 @@ def _gpt_neox_config(left: dict) -> ModelConfig:
     return config.replace(d_rotary=int(config.d_head * part))
 
 
-def _llama_config(left: dict) -> ModelConfig:
+def llama_config(left: dict) -> ModelConfig:
+    """Llama, and what is read the same way in the kinds that came after it."""
     base, scaling = rope(left)
     return ModelConfig(
         vocab_size=left.pop("vocab_size"),
@@ -110,22 +110,23 @@ def _llama_config(left: dict) -> ModelConfig:
     )
 
 
-def _mistral_config(left: dict) -> ModelConfig:
+def mistral_config(left: dict) -> ModelConfig:
+    """Llama with one window for all layers."""
     window = left.pop("sliding_window", None)
     left.setdefault("num_key_value_heads", 8)
-    return _llama_config(left).replace(window=window)
+    return llama_config(left).replace(window=window)
 
 
 def _qwen2_config(left: dict) -> ModelConfig:
     by_layer = qwen_windows(left)
-    config = _llama_config(left)
+    config = llama_config(left)
     return config.replace(attention_bias=True, attention_output_bias=False, window=by_layer)
 
 
 def _qwen3_config(left: dict) -> ModelConfig:
     by_layer = qwen_windows(left)
     left.setdefault("head_dim", 128)
-    return _llama_config(left).replace(qk_norm=True, window=by_layer)
+    return llama_config(left).replace(qk_norm=True, window=by_layer)
 
 
 def _smollm3_config(left: dict) -> ModelConfig:
@@ -140,35 +141,7 @@ def _smollm3_config(left: dict) -> ModelConfig:
     left.setdefault("tie_word_embeddings", True)
     if "rope_parameters" not in left:
         left.setdefault("rope_theta", 2_000_000.0)
-    return _llama_config(left).replace(nope_layers=nope, window=by_layer)
-
-
-def _mixtral_config(left: dict) -> ModelConfig:
-    experts = dict(
-        n_experts=left.pop("num_local_experts", 8),
-        n_active_experts=left.pop("num_experts_per_tok", 2),
-    )
-    left.setdefault("rms_norm_eps", 1e-5)
-    if "rope_parameters" not in left:
-        left.setdefault("rope_theta", 1_000_000.0)
-    return _mistral_config(left).replace(**experts)
-
-
-def _qwen3_moe_config(left: dict) -> ModelConfig:
-    n_layers, step = layer_count(left), take(left, "decoder_sparse_step", int, 1)
-    require("decoder_sparse_step", step, "[1, inf)")
-    dense = set(take(left, "mlp_only_layers", list, []))
-    dense |= {layer for layer in range(n_layers) if (layer + 1) % step}
-    n_experts = left.pop("num_local_experts", 128)
-    experts = dict(
-        n_experts=left.pop("num_experts", n_experts),
-        n_active_experts=left.pop("num_experts_per_tok", 8),
-        d_expert=left.pop("moe_intermediate_size", 768),
-        dense_layers=tuple(sorted(dense)),
-        router=RouterConfig(normalize=left.pop("norm_topk_prob", False)),
-    )
-    left.setdefault("num_key_value_heads", 4)
-    return _llama_config(left).replace(qk_norm=True, **experts)
+    return llama_config(left).replace(nope_layers=nope, window=by_layer)
 
 
 def _gemma3_config(left: dict) -> ModelConfig:
@@ -187,7 +160,7 @@ def _gemma3_config(left: dict) -> ModelConfig:
     default = ["full_attention" if i % pattern == 0 else SLIDING for i in numbers]
     by_layer = windows(take(left, "layer_types", list) or default, window)
     near = _gemma3_rope(left)
-    return _llama_config(left).replace(
+    return llama_config(left).replace(
         norm_placement="sandwich",
         norm_unit_offset=True,
         norm_cast="after scale",
@@ -216,7 +189,7 @@ def _gemma3_rope(left: dict) -> float:
 
 def _olmo2_config(left: dict) -> ModelConfig:
     left.setdefault("rms_norm_eps", 1e-5)
-    return _llama_config(left).replace(
+    return llama_config(left).replace(
         norm_placement="output", norm_cast="after scale", qk_norm=True, qk_norm_all_heads=True
     )
 
@@ -225,13 +198,11 @@ READERS = {
     "gpt2": _gpt2_config,
     "gpt_neo": _gpt_neo_config,
     "gpt_neox": _gpt_neox_config,
-    "llama": _llama_config,
-    "mistral": _mistral_config,
+    "llama": llama_config,
+    "mistral": mistral_config,
     "qwen2": _qwen2_config,
     "qwen3": _qwen3_config,
     "smollm3": _smollm3_config,
     "gemma3_text": _gemma3_config,
     "olmo2": _olmo2_config,
-    "mixtral": _mixtral_config,
-    "qwen3_moe": _qwen3_moe_config,
 }

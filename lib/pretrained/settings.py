@@ -5,7 +5,7 @@ ignored gives a model that is silently wrong.
 """
 
 from lib.model import ModelConfig
-from lib.pretrained.kinds import READERS
+from lib.pretrained.expert_kinds import READERS
 from lib.settings import shortened
 
 # Settings that do not change the logits of a forward pass in evaluation mode: names and labels,
@@ -47,7 +47,7 @@ ONE_VALUE = {
     "use_sliding_window": False,
 }
 # Kinds that may have windows, and with them a meaning for the settings above that name them.
-WINDOWED = ("mistral", "mixtral", "qwen2", "qwen3", "smollm3", "gemma3_text")
+WINDOWED = ("mistral", "mixtral", "qwen2", "qwen3", "smollm3", "gemma3_text", "gpt_oss")
 # Settings that say why a folder cannot be read.
 REASONS = {
     "quantization_config": "its weights are quantized; take the folder of the original weights",

@@ -73,6 +73,26 @@ QWEN3_MOE_NAMES = LLAMA_NAMES | {
     "model.layers.{}.mlp.experts.{}.up_proj": "blocks.{}.feedforward.experts.{}.up",
     "model.layers.{}.mlp.experts.{}.down_proj": "blocks.{}.feedforward.experts.{}.down",
 }
+DEEPSEEK_V3_NAMES = QWEN3_MOE_NAMES | {
+    "model.layers.{}.self_attn.q_proj": "blocks.{}.attention.query_up",
+    "model.layers.{}.self_attn.q_a_proj": "blocks.{}.attention.query_down",
+    "model.layers.{}.self_attn.q_a_layernorm": "blocks.{}.attention.query_norm",
+    "model.layers.{}.self_attn.q_b_proj": "blocks.{}.attention.query_up",
+    "model.layers.{}.self_attn.kv_a_proj_with_mqa": "blocks.{}.attention.latent_down",
+    "model.layers.{}.self_attn.kv_a_layernorm": "blocks.{}.attention.latent_norm",
+    "model.layers.{}.self_attn.kv_b_proj": "blocks.{}.attention.latent_up",
+    "model.layers.{}.mlp.shared_experts.gate_proj": "blocks.{}.feedforward.shared.gate",
+    "model.layers.{}.mlp.shared_experts.up_proj": "blocks.{}.feedforward.shared.up",
+    "model.layers.{}.mlp.shared_experts.down_proj": "blocks.{}.feedforward.shared.down",
+}
+# Sinks are a tensor of attention itself; experts are packed (`lib.pretrained.huggingface`).
+GPT_OSS_NAMES = LLAMA_NAMES | {
+    "model.layers.{}.self_attn": "blocks.{}.attention",
+    "model.layers.{}.mlp.router": "blocks.{}.feedforward.router",
+    "model.layers.{}.mlp.experts.{}.gate": "blocks.{}.feedforward.experts.{}.gate",
+    "model.layers.{}.mlp.experts.{}.up": "blocks.{}.feedforward.experts.{}.up",
+    "model.layers.{}.mlp.experts.{}.down": "blocks.{}.feedforward.experts.{}.down",
+}
 NAMES = {
     "gpt2": GPT2_NAMES,
     "gpt_neo": GPT_NEO_NAMES,
@@ -86,6 +106,8 @@ NAMES = {
     "olmo2": OLMO2_NAMES,
     "mixtral": MIXTRAL_NAMES,
     "qwen3_moe": QWEN3_MOE_NAMES,
+    "deepseek_v3": DEEPSEEK_V3_NAMES,
+    "gpt_oss": GPT_OSS_NAMES,
 }
 # Buffers that old checkpoints carry: masks and tables, not weights.
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
@@ -99,4 +121,9 @@ def our_name(name: str, kind: str) -> str | None:
     parts = module.split(".")
     numbers = [part for part in parts if part.isdigit()]
     pattern = ".".join("{}" if part.isdigit() else part for part in parts)
-    return f"{names[pattern].format(*numbers)}.{suffix}" if pattern in names else None
+    if pattern not in names:
+        return None
+    ours = names[pattern].format(*numbers)
+    if ours.endswith(".router"):  # the balancing bias is no gradient's; gpt-oss learns another
+        suffix = {"e_score_correction_bias": "bias", "bias": "logit_bias"}.get(suffix, suffix)
+    return f"{ours}.{suffix}"

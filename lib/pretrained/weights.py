@@ -13,7 +13,7 @@ from lib.tokenization import BPETokenizer
 
 def check_dtype(dtype: torch.dtype) -> None:
     """Raise ValueError unless weights can be of this dtype."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize < 2:
         raise ValueError(f"dtype must be one like torch.float32, got {shortened(dtype)}")
 
 
@@ -21,10 +21,15 @@ def build_model(config: ModelConfig, weights: dict[str, Tensor], source: str) ->
     """A model of this shape that holds these tensors (not copies of them), ready for evaluation.
 
     Queries, keys and values may come as separate tensors; they are joined in `weights` layer by
-    layer, so that memory never holds the model twice. Raises ValueError, naming `source` and the
+    layer, so that memory never holds the model twice. Where embeddings are tied and the tensors
+    have another head, that one counts. Raises ValueError, naming `source` and the
     tensor, if one is missing, not part of the model, of another shape, or holds NaN.
     """
     check_counts(config, weights, source)
+    table, head = weights.get("embedding.weight"), weights.get("head.weight")
+    both = table is not None and head is not None
+    if config.tie_embeddings and both and not torch.equal(head, table):
+        config = config.replace(tie_embeddings=False)  # as transformers: the file's own head counts
     with torch.device("meta"):  # no memory for weights that are about to be replaced
         model = LanguageModel(config)
     for layer in range(config.n_layers):

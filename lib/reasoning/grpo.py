@@ -63,15 +63,24 @@ class GRPOConfig:
 def group_advantages(
     rewards: Float[Tensor, "P G"], normalize_deviation: bool = True
 ) -> Float[Tensor, "P G"]:
-    """How much better each response is than its group: (r - mean) / std; without std in Dr. GRPO.
+    """How much better each response is than its group: (r -
+    mean) / std; without std in Dr. GRPO.
 
-    The paper does not say which std; this is the one that divides by G. In a group of equal rewards
-    all advantages are 0: nothing to learn. Source: Shao et al. (2024), section 4.1.2.
+    The paper does not say which std; this is the one that divides by G. In a group of
+    equal rewards all advantages are 0: nothing to learn. Source: Shao et al. (2024),
+    section 4.1.2.
     """
     centered = rewards - rewards.mean(dim=1, keepdim=True)
     if not normalize_deviation:
         return centered
     return centered / (rewards.std(dim=1, keepdim=True, correction=0) + 1e-4)
+
+
+def probability_ratio(
+    log_p: Float[Tensor, "B T"], old_log_p: Float[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """p / p_old of each token: 1 as long as the policy is the one that drew it."""
+    return (log_p - old_log_p).exp()
 
 
 def clipped_objective(
@@ -80,22 +89,35 @@ def clipped_objective(
     advantages: Float[Tensor, "B"],
     clip: float = 0.2,
 ) -> Float[Tensor, "B T"]:
-    """min(ratio A, clip(ratio, 1 - clip, 1 + clip) A) for each token; ratio = p / p_old.
+    """min(ratio A, clip(ratio, 1 - clip, 1 + clip) A)
+    for each token; ratio = p / p_old.
 
-    Once the ratio has moved by `clip` in the direction that A asks for, the gradient is 0.
-    Source: Schulman et al. (2017), PPO, equation 7.
+    Once the ratio has moved by `clip` in the direction that A asks for, the gradient is
+    0. Source: Schulman et al. (2017), PPO, equation 7.
     """
-    ratio = (log_p - old_log_p).exp()
-    advantage = advantages[:, None]
+    ratio, advantage = probability_ratio(log_p, old_log_p), advantages[:, None]
     return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+
+
+def clipped_away(
+    log_p: Float[Tensor, "B T"],
+    old_log_p: Float[Tensor, "B T"],
+    advantages: Float[Tensor, "B"],
+    clip: float = 0.2,
+) -> Bool[Tensor, "B T"]:
+    """Where the ratio has moved by more than `clip` the way that A asks for: no gradient there."""
+    moved = probability_ratio(log_p, old_log_p) - 1
+    return moved * advantages.sign()[:, None] > clip
 
 
 def kl_estimate(
     log_p: Float[Tensor, "B T"], reference_log_p: Float[Tensor, "B T"]
 ) -> Float[Tensor, "B T"]:
-    """q/p - ln(q/p) - 1 for each token, q the reference: never negative, its mean is KL(p, q).
+    """q/p - ln(q/p) - 1 for each token, q the reference:
+    never negative, its mean is KL(p, q).
 
-    Source: Shao et al. (2024), equation 4; Schulman (2020), "Approximating KL divergence", k3.
+    Source: Shao et al. (2024), equation 4; Schulman (2020), "Approximating KL
+    divergence", k3.
     """
     log_ratio = reference_log_p - log_p
     return log_ratio.exp() - log_ratio - 1
@@ -112,14 +134,15 @@ def grpo_loss(
     constant: int = 1,
     n_tokens: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Minus the objective of a batch of `n_responses` responses, `n_tokens` tokens drawn in all.
+    """Minus the objective of a batch of `n_responses`
+    responses, `n_tokens` tokens drawn in all.
 
-    By default both are those of the rows that are here. Where rows without advantage were left
-    out, pass the numbers of the whole batch, so that they count: "token" divides by the tokens, the
-    others by the responses. `constant` is what "constant" divides by: the greatest length of a
-    response. Raises ValueError for rows that do not match or numbers that are too small.
-    Source: Shao et al. (2024), equation 3; Liu et al. (2025), section 3.2; Yu et al. (2025), DAPO,
-    equation 12, for "token".
+    By default both are those of the rows that are here. Where rows without advantage
+    were left out, pass the numbers of the whole batch, so that they count: "token"
+    divides by the tokens, the others by the responses. `constant` is what "constant"
+    divides by: the greatest length of a response. Raises ValueError for rows that do
+    not match or numbers that are too small. Source: Shao et al. (2024), equation 3; Liu
+    et al. (2025), section 3.2; Yu et al. (2025), DAPO, equation 12, for "token".
     """
     n_responses = len(drawn) if n_responses is None else n_responses
     n_drawn = int(drawn.sum())
@@ -127,7 +150,7 @@ def grpo_loss(
         if config.normalize_length == "token" and n_responses > len(drawn):
             raise ValueError(
                 f"{n_responses - len(drawn)} of {n_responses} responses were left out: "
-                "normalize_length='token' needs n_tokens, the tokens drawn in all of them"
+                "normalize_length='token' needs n_tokens, the tokens drawn in all"
             )
         n_tokens = n_drawn
     _check_rows(drawn, log_p, old_log_p, advantages, reference_log_p)
@@ -157,8 +180,12 @@ def grpo(
 
     `draw(n, step)` gives problems, which have a `prompt` of words; `reward(problem, words)` judges
     a response. `on_step(row, problems, responses)` is called after each step. A `reference` model
-    is needed with a `kl_weight`. Raises ValueError without it, for a reward that is no finite
-    number, and (as DivergedError) at the first loss that is not finite.
+    is needed with a `kl_weight`; without one it is only compared with. Raises ValueError if it is
+    needed and not there, for a reward that is no finite number, and (as DivergedError) at the first
+    loss that is not finite.
+
+    A row has `step`, `reward` (its mean), `entropy` (minus the mean log-probability of the drawn
+    tokens, in nats), `kl` (to the reference, nats a token) if there is one, and what `update` says.
     """
     for value, kind in ((model, LanguageModel), (config, GRPOConfig)):
         if not isinstance(value, kind):
@@ -180,8 +207,11 @@ def grpo(
             rewards.float().view(-1, config.group), config.normalize_deviation
         ).flatten()
         row = {"step": step, "reward": rewards.float().mean().item()}
+        row["entropy"] = -rollouts.log_p[rollouts.drawn].mean().item()
+        if reference is not None:
+            row["kl"] = _kl(rollouts, reference, config.temperature)
         try:
-            row["signal"] = update(model, optimizer, rollouts, advantages, config, reference)
+            row |= update(model, optimizer, rollouts, advantages, config, reference)
         except DivergedError as error:
             raise DivergedError(f"GRPO stopped at step {step + 1}: {error}") from error
         history.append(row)
@@ -197,15 +227,17 @@ def update(
     advantages: Float[Tensor, "B"],
     config: GRPOConfig,
     reference: nn.Module | None = None,
-) -> float:
-    """`config.updates` steps on one batch; returns the share of responses that have an advantage.
+) -> dict[str, float]:
+    """`config.updates` steps on one batch.
 
-    The others add nothing to the objective, unless there is a KL term: they are left out.
+    Returns `signal`, the share of responses that have an advantage (the others add nothing to the
+    objective, unless there is a KL term, and are left out), and `clipped`, the share of the tokens
+    learned from whose gradient the clipping took away, over all updates.
     """
     signal = advantages.abs() > NO_SIGNAL
     used = torch.ones_like(signal) if config.kl_weight else signal
     if not used.any():
-        return 0.0
+        return {"signal": 0.0, "clipped": 0.0}
     batch, n_responses = rollouts.rows(used), len(advantages)
     n_tokens = int(rollouts.drawn.sum())
     length = config.length or model.config.context_length
@@ -213,8 +245,11 @@ def update(
     if config.kl_weight:
         with torch.no_grad():
             reference_log_p = response_log_p(reference, batch, config.temperature)
+    clipped = 0.0
     for _ in range(config.updates):
         log_p = response_log_p(model, batch, config.temperature)
+        away = clipped_away(log_p.detach(), batch.log_p, advantages[used], config.clip)
+        clipped += away[batch.drawn].float().mean().item() / config.updates
         loss = grpo_loss(
             log_p, batch.log_p, advantages[used], batch.drawn, config, reference_log_p,
             n_responses, length, n_tokens,
@@ -222,7 +257,13 @@ def update(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clipped_step(optimizer, loss, model.parameters(), config.max_gradient_norm)
-    return signal.float().mean().item()
+    return {"signal": signal.float().mean().item(), "clipped": clipped}
+
+
+@torch.no_grad()
+def _kl(rollouts: Rollouts, reference: nn.Module, temperature: float | int) -> float:
+    log_q = response_log_p(reference, rollouts, temperature)
+    return kl_estimate(rollouts.log_p, log_q)[rollouts.drawn].mean().item()
 
 
 def _rewarded(reward: Reward, problem: Any, words: list[str]) -> float:
@@ -245,3 +286,5 @@ def _check_rows(drawn: Tensor, log_p: Tensor, old: Tensor, advantages: Tensor, r
             f"there must be an advantage for each of {len(drawn)} rows, got shape "
             f"{tuple(advantages.shape)}"
         )
+    if not advantages.isfinite().all():
+        raise ValueError(f"advantages must be finite, got {shortened(advantages.tolist())}")

@@ -32,16 +32,21 @@ def reinforce(
     seed: int = 0,
     steps: int = RL_STEPS,
     on_step: OnStep | None = None,
+    opening: tuple[str, ...] = (),
+    reference: LanguageModel | None = None,
     **settings: Any,
 ) -> tuple[LanguageModel, list[dict]]:
-    """A copy of the model after RL, and the history; `settings` are those of GRPOConfig."""
+    """A copy of the model after RL, and the history; `settings` are those of GRPOConfig.
+
+    `opening`: words with which each prompt begins the response. `reference`: see `grpo`.
+    """
 
     def draw(n: int, step: int) -> list[Problem]:
-        return draw_problems(n, seed=1000 * (seed + 1) + step)
+        return draw_problems(n, seed=1000 * (seed + 1) + step, opening=opening)
 
     trained = copy.deepcopy(model)
     config = GRPOConfig(steps, **({"problems": RL_PROBLEMS, "seed": seed} | settings))
-    return trained, grpo(trained, draw, reward, config, on_step)
+    return trained, grpo(trained, draw, reward, config, on_step, reference)
 
 
 def cold_start(

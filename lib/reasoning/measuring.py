@@ -1,7 +1,8 @@
 """What a model can do, measured on problems that it has never seen."""
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +52,25 @@ def shares(responses: Sequence[Response]) -> dict[str, float]:
     """The mean of each of `MEASURES` over the responses."""
     verdicts = [response.verdict for response in responses]
     return {m: sum(getattr(v, m) for v in verdicts) / len(verdicts) for m in MEASURES}
+
+
+def by_answer(
+    responses: Sequence[Response], of: Callable[[Response], float | int]
+) -> tuple[float, float]:
+    """The mean of `of` over the responses with a right answer, and over the others; nan of none."""
+    numbers: dict[bool, list[float | int]] = {True: [], False: []}
+    for response in responses:
+        numbers[response.verdict.answer].append(of(response))
+    right, wrong = (sum(n) / len(n) if n else math.nan for n in (numbers[True], numbers[False]))
+    return right, wrong
+
+
+def extra_words(response: Response) -> int:
+    """Words beyond a chain of one step for each operation, without tags; negative if it is short.
+
+    A problem's number of operations says how long its chain must be: only the rest is chosen.
+    """
+    return response.verdict.length - 5 * len(response.problem.operations) - 2
 
 
 def measure(model: LanguageModel, n: int = 1000, seed: int = 0) -> dict[str, float]:

@@ -41,5 +41,5 @@ def right_answer(verdict: Verdict) -> bool:
 
 
 def right_and_clean(verdict: Verdict) -> bool:
-    """The paper's filter in small: a right answer, and a response that people can read."""
+    """The paper's filter in small: a right answer in a response that one can read."""
     return verdict.answer and verdict.clean

@@ -57,7 +57,7 @@ def sample(
     most = model.config.context_length
     length = most if length is None else length
     require("length", length, f"[2, {most}]", whole=True)
-    require("end_id", end_id, "[0, inf)", whole=True)
+    require("end_id", end_id, f"[0, {model.config.vocab_size - 1}]", whole=True)
     try:
         sizes = [len(prompt) for prompt in prompts]
     except TypeError:
@@ -141,7 +141,7 @@ def response_log_p(
         raise ValueError(f"rollouts must be what sample(…) returns, got {shortened(rollouts)}")
     if isinstance(config := getattr(model, "config", None), ModelConfig):
         check_ids(config, rollouts.ids)
-    drawn = as_mask(rollouts.drawn, *rollouts.ids.shape, name="drawn")
+    drawn = as_mask(rollouts.drawn, *rollouts.ids.shape, name="drawn", device=rollouts.ids.device)
     logits = model(rollouts.ids[:, :-1]) / float(temperature)
     log_p = logits.log_softmax(dim=-1).gather(2, rollouts.ids[:, 1:, None])[..., 0]
     log_p = nn.functional.pad(log_p, (1, 0))

@@ -8,7 +8,7 @@ guess at the answer is right one time in ten, and no shortcut exists.
 import random
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.settings import require, shortened
 
@@ -64,11 +64,14 @@ def apply(digit: int, operation: str) -> int:
 class Problem:
     """A digit and the operations to apply to it, from left to right.
 
-    Raises ValueError for anything that is no digit or no operation of the task.
+    `opening`: words that the prompt puts into the model's mouth, such as `<think>`; the verifier
+    reads them as part of the response. Raises ValueError for anything that is no digit, no
+    operation or no word of the task.
     """
 
     start: int
     operations: tuple[str, ...]
+    opening: tuple[str, ...] = ()
 
     def __post_init__(self):
         if type(self.start) is not int or self.start not in range(10):
@@ -79,6 +82,7 @@ class Problem:
         if wrong or not self.operations:
             got = repr(wrong[0]) if wrong else "none"
             raise ValueError(f"operations must be of {', '.join(OPERATIONS)}, got {got}")
+        encode(self.opening)
 
     @property
     def results(self) -> list[int]:
@@ -95,14 +99,19 @@ class Problem:
         return self.results[-1]
 
     @property
-    def prompt(self) -> list[str]:
-        """The words that a model is given: `5 +8 *3 ?`."""
+    def question(self) -> list[str]:
+        """The words of the problem: `5 +8 *3 ?`."""
         return [str(self.start), *self.operations, ASK]
+
+    @property
+    def prompt(self) -> list[str]:
+        """The words that a model is given: the question and, if there is one, the opening."""
+        return [*self.question, *self.opening]
 
     @property
     def held_out(self) -> bool:
         """Whether this is a problem for testing: a tenth of all, chosen by a checksum."""
-        return zlib.crc32(" ".join(self.prompt).encode()) % 10 == 0
+        return zlib.crc32(" ".join(self.question).encode()) % 10 == 0
 
 
 def draw_problem(dice: random.Random, least: int, most: int) -> Problem:
@@ -115,7 +124,13 @@ def draw_problem(dice: random.Random, least: int, most: int) -> Problem:
 
 
 def draw_problems(
-    n: int, seed: int, *, held_out: bool = False, least: int = 3, most: int = 8
+    n: int,
+    seed: int,
+    *,
+    held_out: bool = False,
+    least: int = 3,
+    most: int = 8,
+    opening: tuple[str, ...] = (),
 ) -> list[Problem]:
     """`n` problems for training, or for testing if `held_out`: the two never share one."""
     require("n", n, "[0, 1e9]", whole=True)
@@ -124,5 +139,5 @@ def draw_problems(
     while len(problems) < n:
         problem = draw_problem(dice, least, most)
         if problem.held_out == held_out:
-            problems.append(problem)
+            problems.append(replace(problem, opening=opening))
     return problems

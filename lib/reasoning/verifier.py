@@ -59,13 +59,19 @@ class Verdict:
 
 
 def verify(problem: Problem, words: Words) -> Verdict:
-    """Judge a response: the words after the question, with the end if the model has ended it."""
+    """Judge a response: the words after the question, with
+    the end if the model has ended it.
+
+    What the prompt has opened is read before `words`.
+    """
+    words = [*problem.opening, *words]
     kinds = _kinds(words)
     answer, ended = _answer(words, kinds)
     steps = tuple(_steps(problem, words, kinds))
     right = answer == problem.answer
     languages = [_LANGUAGE_OF[word] for word in words if word in _LANGUAGE_OF]
-    chain = len(steps) == len(problem.operations) and all(s.mark == "right" for s in steps)
+    complete = len(steps) == len(problem.operations)
+    chain = complete and all(s.mark == "right" for s in steps)
     return Verdict(
         answer=right,
         ended=ended,

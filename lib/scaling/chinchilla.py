@@ -6,12 +6,15 @@ Source: Hoffmann et al. (2022), section 3.3 and appendix D.3.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import OptimizeResult, minimize
 
-from lib.scaling.checks import Number, Numbers, Quantity, positive_points
+from lib.scaling.fitting import Number, Numbers, Quantity, positive_points
+
+if TYPE_CHECKING:  # SciPy takes a second to load: only who fits waits for it
+    from scipy.optimize import OptimizeResult
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]  # a point -> its value and gradient
 
@@ -27,12 +30,14 @@ class ChinchillaLaw:
     beta: Number
 
     def __call__(self, parameters: Quantity, tokens: Quantity) -> Quantity:
-        n, d = np.asarray(parameters, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
+        n, d = (np.asarray(x, dtype=np.float64) for x in (parameters, tokens))
         return self.E + self.A * n**-self.alpha + self.B * d**-self.beta
 
     @property
     def parameter_exponent(self) -> float:
-        """a in N_opt ~ C^a: beta / (alpha + beta), if compute is C = 6 N D (equation 4)."""
+        """a in N_opt ~ C^a: beta / (alpha + beta), if
+        compute is C = 6 N D (equation 4).
+        """
         return self.beta / (self.alpha + self.beta)
 
 
@@ -84,8 +89,9 @@ def huber_objective(
 ) -> Objective:
     """Equation 10's sum, with its gradient, as a function of (a, b, e, alpha, beta).
 
-    sum over points of Huber(LSE(a - alpha ln N, b - beta ln D, e) - ln L), LSE = ln of the sum of
-    e to each. Divided by delta and the number of points, so that values are near 1 in size.
+    sum over points of Huber(LSE(a - alpha ln N, b - beta ln D, e) - ln L), LSE = ln of
+    the sum of e to each. Divided by delta and the number of points, so that values are
+    near 1 in size.
     """
     scale = (1.0 if weights is None else weights) / (delta * len(ln_n))
 
@@ -162,7 +168,7 @@ def refit(
 ) -> list[ChinchillaLaw]:
     """Minimize from a law that is known already, once for each row of `weights` (None: once).
 
-    A row says how often each point counts, as `lib.scaling.bootstrap.resampled_weights` draws it.
+    A row says how often each point counts, as `lib.scaling.uncertainty.resampled_weights` draws it.
     """
     n, d, loss = positive_points(5, parameters=parameters, tokens=tokens, loss=loss)
     problem = _Problem(n, d, loss, delta)
@@ -172,11 +178,13 @@ def refit(
     return [problem.law(lbfgs(problem.objective(row), start).x) for row in rows]
 
 
-def lbfgs(objective: Objective, start: Float[np.ndarray, " 5"]) -> OptimizeResult:
+def lbfgs(objective: Objective, start: Float[np.ndarray, " 5"]) -> "OptimizeResult":
     """SciPy's L-BFGS, the paper's method, from one start, until no step lowers the value.
 
     The long line search is for a small delta, whose gradient jumps.
     """
+    from scipy.optimize import minimize
+
     options = {"maxiter": 1000, "maxls": 100, "ftol": 0.0, "gtol": 1e-9}
     with np.errstate(over="ignore", invalid="ignore"):  # a first step can be far too long
         return minimize(objective, start, jac=True, method="L-BFGS-B", options=options)

@@ -74,15 +74,22 @@ def time_ratio(
     return statistics.median(ratios)
 
 
-def measured_flops(size: int = 1024, repeats: int = 9, dtype: torch.dtype = torch.float32) -> float:
-    """FLOP/s of the best of several square products: the peak that a program can reach here."""
+def measured_flops(
+    size: int = 1024,
+    repeats: int = 9,
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """FLOP/s of the best of several square products: the
+    peak that a program can reach here.
+    """
     a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
     best = min(seconds(lambda: a @ b, 1) for _ in range(repeats))
     return 2 * size**3 / best
 
 
 def measured_bandwidth(megabytes: int = 256, repeats: int = 5) -> float:
-    """Bytes/s at which the best of several passes reads a matrix to multiply it with one vector.
+    """Bytes/s at which the best of several passes reads a
+    matrix to multiply it with one vector.
 
     That is what decoding does with weights. The matrix must be larger than the caches.
     """

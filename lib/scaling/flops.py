@@ -6,7 +6,12 @@ and biases do a few operations per number and are left out, as in torch's own co
 """
 
 from lib.model import ModelConfig
-from lib.scaling.counts import block_matrix_parameters, feedforward_matrix_parameters, parameters
+from lib.model.parameters import (
+    attention_matrix_parameters,
+    block_matrix_parameters,
+    feedforward_matrix_parameters,
+    parameters,
+)
 from lib.settings import require, require_choice
 
 
@@ -18,16 +23,18 @@ def forward_flops_by_part(
     *,
     causal: bool = False,
 ) -> dict[str, int]:
-    """FLOPs of a forward pass of (batch, positions) tokens, `past` more being in the cache.
+    """FLOPs of a forward pass of (batch, positions)
+    tokens, `past` more being in the cache.
 
-    `causal` counts only the scores that a query may see; by default a layer scores every pair, as
-    the products of a plain implementation do and as torch's counter has it. Each token of a model
-    with experts passes through the router and the experts chosen for it.
-    Raises ValueError for sizes below 1.
+    `causal` counts only the scores that a query may see; by default a layer scores
+    every pair, as the products of a plain implementation do and as torch's counter has
+    it. Each token of a model with experts passes through the router and the experts
+    chosen for it. Raises ValueError for sizes below 1.
     """
     _check(positions, batch, past)
     tokens, layers = batch * positions, config.n_layers
-    query, key_value = config.n_heads * config.d_head, 2 * config.n_kv_heads * config.d_head
+    matrices = attention_matrix_parameters(config)
+    score, value = config.n_heads * config.d_head, config.n_heads * config.value_width
     pairs = sum(
         visible_pairs(positions, past, config.layer_window(i), config.window_sinks)
         if causal
@@ -36,9 +43,9 @@ def forward_flops_by_part(
     )
     feedforward = sum(feedforward_matrix_parameters(config, i) for i in range(layers))
     return {
-        "query, key, value": 2 * tokens * layers * config.d_model * (query + key_value),
-        "attention": 4 * batch * pairs * query,  # Q K^T, and the weights times V
-        "attention output": 2 * tokens * layers * query * config.d_model,
+        "query, key, value": 2 * tokens * layers * (matrices - value * config.d_model),
+        "attention": 2 * batch * pairs * (score + value),  # Q K^T, and weights times V
+        "attention output": 2 * tokens * layers * value * config.d_model,
         "feed-forward": 2 * tokens * feedforward,
         "head": 2 * tokens * config.d_model * config.vocab_size,
     }
@@ -103,10 +110,11 @@ def keys_read(config: ModelConfig, layer: int, positions: int, past: int) -> int
 
 
 def kaplan_forward(config: ModelConfig, positions: int) -> int:
-    """2 N + 2 L T d_attn per token, N the matrices of the blocks (Kaplan et al., 2020, table 1).
+    """2 N + 2 L T d_attn per token, N the matrices of the
+    blocks (Kaplan et al., 2020, table 1).
 
-    Leaves out the head, and half of attention: the table counts one of its two T x T products.
-    (Both are counted if each token is taken to see T / 2 keys on average.)
+    Leaves out the head, and half of attention: the table counts one of its two T x T
+    products. (Both are counted if each token is taken to see T / 2 keys on average.)
     """
     return 2 * block_matrix_parameters(config) + 2 * config.n_layers * positions * (
         config.n_heads * config.d_head
@@ -116,14 +124,16 @@ def kaplan_forward(config: ModelConfig, positions: int) -> int:
 def chinchilla_forward(config: ModelConfig, positions: int) -> int:
     """Appendix F of Hoffmann et al. (2022), per token.
 
-    Counts the embedding as a product with one-hot vectors, 2 V C, which no implementation
-    computes, and 3 FLOPs for each number that goes through the softmax. The appendix has neither
-    gates nor shared keys; here the matrices are those of the model.
+    Counts the embedding as a product with one-hot vectors, 2 V C, which no
+    implementation computes, and 3 FLOPs for each number that goes through the softmax.
+    The appendix has neither gates nor shared keys; here the matrices are those of the
+    model.
     """
     table = 2 * config.vocab_size * config.d_model
     softmax = 3 * config.n_heads * positions
     products = 4 * positions * config.n_heads * config.d_head
-    blocks = 2 * block_matrix_parameters(config) + config.n_layers * (softmax + products)
+    attention = config.n_layers * (softmax + products)
+    blocks = 2 * block_matrix_parameters(config) + attention
     return table + blocks + table
 
 
@@ -137,19 +147,13 @@ def palm_training(config: ModelConfig, positions: int) -> int:
     return 6 * parameters(config, active=True) + attention
 
 
-LEAVES_OUT = {
-    "6N": "attention's T x T products; the head (N without embeddings)",
-    "Kaplan": "one of attention's two products; the head",
-    "Chinchilla": "nothing; counts the look-up in the embedding as a product",
-    "PaLM": "nothing; with an untied head, counts the embedding as a product",
-    "exact": "what is no matrix product",
-}
-
-
 def training_flops_per_token(config: ModelConfig, positions: int, method: str = "exact") -> float:
-    """Forward and backward passes, without recomputation, by a method of `LEAVES_OUT`.
+    """Forward and backward passes, without recomputation, by one of five methods.
 
-    Raises ValueError for another one.
+    "6N" leaves out attention's T x T products and the head, "Kaplan" the head and one of
+    attention's two products. "Chinchilla" counts the look-up in the embedding as a product, "PaLM"
+    too where the head is not tied. "exact" leaves out only what is no matrix product. Raises
+    ValueError for another method.
     """
     methods = {
         "6N": lambda: 6 * block_matrix_parameters(config),

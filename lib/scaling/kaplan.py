@@ -7,9 +7,8 @@ without embeddings, D tokens of WebText2, C PF-days. The numbers hold for its vo
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
-from lib.scaling.checks import Number, Numbers, Quantity, as_numbers, positive_points
+from lib.scaling.fitting import Number, Numbers, Quantity, as_numbers, positive_points
 
 PF_DAY = 1e15 * 24 * 3600  # FLOP
 PARAMETER_RANGE = (768, 1.5e9)  # non-embedding parameters of the smallest and the largest model
@@ -18,10 +17,11 @@ TOKEN_RANGE = (22e6, 23e9)  # the least and the most training data
 
 @dataclass(frozen=True)
 class KaplanLaw:
-    """L(N, D) = [(N_c / N)^(alpha_N / alpha_D) + D_c / D]^alpha_D, nats per token (equation 1.5).
+    """L(N, D) = [(N_c / N)^(alpha_N / alpha_D) + D_c /
+    D]^alpha_D, nats per token (equation 1.5).
 
-    With endless data it becomes (N_c / N)^alpha_N, with an endless model (D_c / D)^alpha_D: power
-    laws without a floor. It has no irreducible loss.
+    With endless data it becomes (N_c / N)^alpha_N, with an endless model (D_c /
+    D)^alpha_D: power laws without a floor. It has no irreducible loss.
     """
 
     alpha_N: Number
@@ -30,15 +30,17 @@ class KaplanLaw:
     D_c: Number
 
     def __call__(self, parameters: Quantity, tokens: Quantity) -> Quantity:
-        n, d = as_numbers("parameters", parameters), np.asarray(tokens, dtype=np.float64)
-        return ((self.N_c / n) ** (self.alpha_N / self.alpha_D) + self.D_c / d) ** self.alpha_D
+        n = as_numbers("parameters", parameters)
+        d = np.asarray(tokens, dtype=np.float64)
+        ratio = self.alpha_N / self.alpha_D
+        return ((self.N_c / n) ** ratio + self.D_c / d) ** self.alpha_D
 
 
 JOINT = KaplanLaw(alpha_N=0.076, alpha_D=0.103, N_c=6.4e13, D_c=1.8e13)  # table 2
 
 
 def loss_of_parameters(parameters: Quantity) -> Quantity:
-    """L(N), trained to convergence on enough data: (8.8e13 / N)^0.076 (equation 1.1)."""
+    """L(N), trained to convergence on enough data: (8.8e13 / N)^0.076 (eq. 1.1)."""
     return (8.8e13 / as_numbers("parameters", parameters)) ** 0.076
 
 
@@ -57,6 +59,8 @@ def fit_kaplan(parameters: Numbers, tokens: Numbers, loss: Numbers) -> KaplanLaw
 
     Raises ValueError for points that are not positive, or fewer than four.
     """
+    from scipy.optimize import least_squares
+
     n, d, loss = positive_points(4, parameters=parameters, tokens=tokens, loss=loss)
     ln_n, ln_d, ln_loss = np.log(n), np.log(d), np.log(loss)
     mean_n, mean_d = ln_n.mean(), ln_d.mean()

@@ -3,8 +3,9 @@
 import math
 
 from lib.model import ModelConfig
+from lib.model.cache import kv_elements_per_token
 from lib.model.latent_attention import LatentConfig
-from lib.scaling.counts import parameters
+from lib.model.parameters import parameters
 from lib.settings import require
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "int4": 0.5}
@@ -26,7 +27,7 @@ def training_state_bytes(config: ModelConfig, *, mixed: bool = False) -> dict[st
 def kv_cache_bytes(
     config: ModelConfig, positions: int, batch: int = 1, bytes_per_number: float | int = 2
 ) -> int:
-    """Keys and values of all layers: 2 K D numbers a token; a layer with a window keeps no more.
+    """Keys and values (or latents) of all layers; a layer with a window keeps no more than that.
 
     Raises ValueError for positions or batch below 1.
     """
@@ -37,7 +38,9 @@ def kv_cache_bytes(
     for layer in range(config.n_layers):
         window = config.layer_window(layer)
         kept += positions if window is None else min(positions, window + config.window_sinks)
-    return math.ceil(2 * config.n_kv_heads * config.d_head * kept * batch * bytes_per_number)
+    return math.ceil(
+        kv_elements_per_token(config) // config.n_layers * kept * batch * bytes_per_number
+    )
 
 
 def latent_cache_bytes(
@@ -58,18 +61,21 @@ KNOWN_ACTIVATIONS = ("relu", "gelu", "gelu_tanh", "silu")
 
 
 def block_activation_numbers(config: ModelConfig) -> dict[str, int]:
-    """float32 numbers that one block keeps of one token, with fused attention and no dropout.
+    """float32 numbers that one block keeps of one token,
+    with fused attention and no dropout.
 
-    Counted by storage: a tensor that two operations keep, or a view of it, is one. Every part is
-    the input of some product or the argument of some nonlinearity:
+    Counted by storage: a tensor that two operations keep, or a view of it, is one.
+    Every part is the input of some product or the argument of some nonlinearity:
 
-    * a LayerNorm keeps its input, mean and deviation; our RMSNorm its input, 1 / root mean square
-      and the normalized value; the product after it keeps the result
-    * attention keeps queries, keys, values, what it gives, and one number to a head to compute the
-      softmax again; rotation and QK-norm make copies
-    * the feed-forward layer keeps both sides of its activation and, with a gate, of the product
+    * a LayerNorm keeps its input, mean and deviation; our RMSNorm its input, 1 / root
+      mean square and the normalized value; the product after it keeps the result
+    * attention keeps queries, keys, values, what it gives, and one number to a head to
+      compute the softmax again; rotation and QK-norm make copies
+    * the feed-forward layer keeps both sides of its activation and, with a gate, of the
+      product
 
-    Raises ValueError for dropout, windows, sinks, experts and other options that keep more.
+    Raises ValueError for dropout, windows, sinks, experts and other options that keep
+    more.
     """
     _check_kind(config)
     width, d_head, inner = config.d_model, config.d_head, config.d_ff
@@ -133,6 +139,33 @@ def checkpointed_activation_bytes(
     return inputs + max(again, end_activation_bytes(config, positions, batch))
 
 
+def training_peak_bytes(
+    config: ModelConfig, positions: int, batch: int, segments: int | None = None
+) -> int:
+    """The most that a float32 step of AdamW holds at one time, from its second step on.
+
+    Weights and running means are always there, 12 bytes a parameter. On top of them comes the
+    largest of what is held
+
+    * where the backward pass begins: activations, and gradients of the logits or of the head
+    * where a segment has been computed again: its activations, and the inputs of all segments
+    * at its end: all gradients; of a tied embedding three, the head's, its own and their sum
+
+    `segments` as in `recomputed_activations`; None: nothing is recomputed.
+    """
+    count, tokens = parameters(config), batch * positions
+    ends = end_activation_bytes(config, positions, batch)
+    ends += 4 * config.vocab_size * max(2 * tokens, config.d_model)
+    block = 4 * tokens * sum(block_activation_numbers(config).values())
+    if segments is None:
+        start, again = config.n_layers * block + ends, 0
+    else:
+        inputs = 4 * tokens * segments * config.d_model
+        start, again = inputs + ends, inputs + math.ceil(config.n_layers / segments) * block
+    tied = 8 * config.vocab_size * config.d_model if config.tie_embeddings else 0
+    return 12 * count + max(start, again, 4 * count + tied)
+
+
 def korthikanti_bytes(config: ModelConfig, positions: int, batch: int = 1) -> int:
     """s b h (34 + 5 a s / h) bytes a layer: 16 bits, dropout, attention that stores its weights.
 
@@ -150,6 +183,8 @@ def _check_kind(config: ModelConfig) -> None:
         "window": config.window is not None,
         "positions='alibi'": config.positions == "alibi",
         "learned_sinks": config.learned_sinks,
+        "latent": config.latent is not None,
+        "gate_limit": config.gate_limit is not None,
         "attention_softcap": config.attention_softcap,
         "n_experts": config.n_experts,
         "learned_positions": config.learned_positions,

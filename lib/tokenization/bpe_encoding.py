@@ -1,8 +1,7 @@
 """What a byte-pair tokenizer does with a text once it has its tokens and merges.
 
 Sources: Sennrich et al. 2016 (arXiv 1508.07909) for the algorithm on characters; Radford et al.
-2019 (GPT-2), section 2.2, for the same on bytes; SentencePiece for characters with bytes to fall
-back to, as Llama 2, Mistral and Gemma have it.
+2019 (GPT-2), section 2.2, for the same on bytes; SentencePiece for bytes to fall back to.
 """
 
 import random
@@ -25,6 +24,7 @@ from lib.tokenization.pretokenization import (
     SPACE,
     SPACED_WORD,
     as_ids,
+    as_texts,
     check_text,
     fingerprint,
     spell,
@@ -33,8 +33,8 @@ from lib.tokenization.pretokenization import (
 )
 
 # what `encode` does not depend on
-OTHER_FIELDS = ("space", "drops_space", "bos_token", "eos_token", "adds_bos", "other_stop_ids")
-OTHER_FIELDS += ("chat_template", "chat_templates", "pattern")
+OTHER_FIELDS = ("space", "drops_space", "between", "bos_token", "eos_token", "adds_bos")
+OTHER_FIELDS += ("other_stop_ids", "chat_template", "chat_templates", "pattern")
 
 
 @dataclass(eq=False, repr=False)
@@ -52,6 +52,7 @@ class BPEEncoder:
     end_of_word     what marks a word's last character (characters only), such as "</w>"
     space           what stands for a space in the tokens, such as SentencePiece's "▁"
     drops_space     `decode` leaves out the space that a text begins with
+    between         what `decode` puts before each token: a space, where a file has no decoder
     unknown_token   stands for what is not in the alphabet; without one it is left out (warned)
     fuse_unknown    a run of unknown characters is one unknown token
     byte_fallback   what is not in the alphabet is spelled with the tokens <0x00> to <0xFF>
@@ -74,6 +75,7 @@ class BPEEncoder:
     end_of_word: str = ""
     space: str = ""
     drops_space: bool = False
+    between: str = ""
     unknown_token: str | None = None
     fuse_unknown: bool = False
     byte_fallback: bool = False
@@ -90,11 +92,9 @@ class BPEEncoder:
     chat_templates: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.pattern, list):
-            self._cut = pre_tokenizer(self.pattern)
-        else:
+        self._cut = pre_tokenizer(self.pattern) if isinstance(self.pattern, list) else None
+        if self._cut is None:
             split("", self.pattern)  # a broken pattern fails here, not at the first text
-            self._cut = None
         steps = self.normalization
         self._normalize = normalizer([{"type": steps}] if isinstance(steps, str) else steps or [])
         self.token_to_id = {token: i for i, token in enumerate(self.tokens) if token}
@@ -108,21 +108,17 @@ class BPEEncoder:
         if self.adds_bos and not self.starts_with and self.bos_token:
             self.starts_with = (self.bos_token,)
         self.adds_bos = bool(self.starts_with)
-        roles = [
-            (name, getattr(self, name)) for name in ("bos_token", "eos_token", "unknown_token")
-        ]
+        roles = [(n, getattr(self, n)) for n in ("bos_token", "eos_token", "unknown_token")]
         for role, name in [*roles, *(("template", t) for t in self.starts_with + self.ends_with)]:
-            if name not in (None, *self.token_to_id):
+            if name is not None and name not in self.token_to_id:
                 raise ValueError(f"{role} {name!r} is not in the vocabulary")
-
         self._bytes_of = {
-            i: token.encode() if self.byte_level and token in whole else self._plain_bytes(token)
+            i: self._plain_bytes(self._spelling(token), self.byte_level and token not in whole)
             for token, i in self.token_to_id.items()
         }
-        spelling = BYTE_TO_CHAR if self.byte_level else BYTE_PIECES
-        self._byte_ids = [self.token_to_id.get(char) for char in spelling]
-        merged = self._merged_ids()
-        self.merge_table = MergeTable(self.merges, merged, self.equal_ranks)
+        spelled = BYTE_TO_CHAR if self.byte_level else BYTE_PIECES
+        self._byte_ids = [*map(self.token_to_id.get, spelled)]
+        self.merge_table = MergeTable(self.merges, merged := self._merged_ids(), self.equal_ranks)
         # where no token goes on after a word into the next space, words can be merged one by one
         crossing = (regex.search(f"[^{SPACE}]{SPACE}", self.tokens[i]) for i in {*merged})
         self._by_words = self.space == SPACE and self.byte_fallback and not any(crossing)
@@ -135,8 +131,15 @@ class BPEEncoder:
         pattern = PATTERNS.get(str(self.pattern), self.pattern)
         return fingerprint([pattern, *(getattr(self, name) for name in names)])
 
-    def _plain_bytes(self, token: str) -> bytes:
-        if self.byte_level:
+    def _spelling(self, token: str) -> str:
+        """A token as it stands in a normalized text, if it is looked for there."""
+        options = self.token_options.get(token, ())
+        return self._normalize(token) if "normalized" in options else token
+
+    def _plain_bytes(self, token: str, of_bytes: bool) -> bytes:
+        if self.between:
+            return (self.between + token).encode()
+        if of_bytes:
             return unspell(token)
         if self.byte_fallback and token in BYTE_PIECES:
             return bytes([BYTE_PIECES[token]])
@@ -200,26 +203,27 @@ class BPEEncoder:
         allowed_special: Literal["all"] | Collection[str],
     ) -> list[int]:
         check_text(text)
-        if isinstance(allowed_special, str):
-            if allowed_special != "all":
-                raise ValueError(f"allowed_special: 'all' or a list, got {allowed_special!r}")
+        if isinstance(allowed_special, str) and allowed_special == "all":
             allowed_special = self.special_tokens
+        allowed_special = as_texts("allowed_special", allowed_special)
         unknown = [token for token in allowed_special if token not in self.special_tokens]
         if unknown:
             raise ValueError(f"allowed_special has {unknown[0]!r}, which is no special token here")
         raw, normalized = {}, {}  # what is looked for before and after normalization
-        for token in (*allowed_special, *self.added_tokens):
-            if "normalized" in self.token_options.get(token, ()):
-                normalized[self._normalize(token)] = token
-            else:
-                raw[token] = token
-        ids: list[int] = []
         options, first = self.token_options, True
+        for token in (*allowed_special, *self.added_tokens):
+            if "normalized" not in options.get(token, ()):
+                raw[token] = token
+            elif spelling := self._spelling(token):
+                normalized[spelling] = token
+        of_normalized = {text: options[token] for text, token in normalized.items()}
+        ids: list[int] = []
         for piece, token in find_tokens(text, raw, options):
             if token is not None:
                 ids.append(self.token_to_id[token])
             else:
-                found = find_tokens(self._normalize(piece), normalized, options)
+                first = first and self._normalize(piece[:1]) != ""  # else the beginning is gone
+                found = find_tokens(self._normalize(piece), normalized, of_normalized)
                 for part, name in found:
                     if name is not None:
                         ids.append(self.token_to_id[normalized[name]])
@@ -235,9 +239,7 @@ class BPEEncoder:
 
     def _pieces(self, text: str, first: bool = True) -> list[str]:
         pieces = self._cut(text, first) if self._cut else split(text, self.pattern)
-        return (
-            [*chain.from_iterable(map(SPACED_WORD.findall, pieces))] if self._by_words else pieces
-        )
+        return [*chain(*map(SPACED_WORD.findall, pieces))] if self._by_words else pieces
 
     def _encode_plain(self, text: str, first: bool = True) -> list[int]:
         return list(chain.from_iterable(map(self._cache.__getitem__, self._pieces(text, first))))
@@ -252,31 +254,30 @@ class BPEEncoder:
     def alphabet_ids(self, word: str) -> list[int]:
         """The ids of a word's bytes or characters, before any merge."""
         if self.byte_level:
-            data = word.encode("utf-8", "surrogateescape")
-            ids = list(map(self._byte_ids.__getitem__, data))
+            ids = [self._byte_ids[b] for b in word.encode("utf-8", "surrogateescape")]
         else:
             ids = list(map(self.token_to_id.get, (*word[:-1], word[-1] + self.end_of_word)))
         return ids if None not in ids else self._without_unknown(word, ids)
 
     def _without_unknown(self, word: str, ids: list[int | None]) -> list[int]:
         """`ids` with bytes or the unknown token in the place of None."""
-        unknown, found = self.token_to_id.get(self.unknown_token), []
+        unknown, found, waiting = self.token_to_id.get(self.unknown_token), [], False
+        letters = word if self.byte_fallback else ""
         for i, id in enumerate(ids):
+            spelled = [self._byte_ids[byte] for byte in letters[i : i + 1].encode()] or [None]
             if id is not None:
-                found.append(id)
-                continue
-            spelled = (
-                [self._byte_ids[b] for b in word[i].encode()] if self.byte_fallback else [None]
-            )
-            if None not in spelled:
+                found += [unknown, id] if waiting else [id]
+                waiting = False
+            elif None not in spelled:
                 found += spelled
-            elif unknown is not None and not (self.fuse_unknown and i and found[-1:] == [unknown]):
-                found.append(unknown)
-            elif unknown is None:
+            elif unknown is not None:
+                found += [unknown] if waiting and not self.fuse_unknown else []
+                waiting = True  # as in tokenizers: until after the bytes beside it
+            else:
                 warnings.warn(
                     f"left out what the vocabulary has no token for, in {word[:50]!r}", stacklevel=3
                 )
-        return found
+        return [*found, unknown] if waiting else found
 
     def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
         """The bytes of `ids`, also where they end in the middle of a character."""

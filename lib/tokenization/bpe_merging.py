@@ -31,8 +31,8 @@ class MergeTable:
     def merge(self, ids: list[int]) -> list[int]:
         """Merge until no known pair is left; of equal ranks the leftmost goes first.
 
-        `ranks` runs beside `ids` and holds the rank of each pair of neighbors, so that a merge
-        looks up two pairs only.
+        `ranks` runs beside `ids` and holds the rank of each pair of neighbors, so that a
+        merge looks up two pairs only.
         """
         if len(ids) > LONG_WORD:
             return self.merge_long(ids)

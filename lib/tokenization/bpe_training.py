@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain, pairwise
 from operator import add
+from typing import TypeVar
 
 from lib.tokenization.pretokenization import BYTE_TO_CHAR
 
 Word = tuple[int, ...]  # a word as token ids
 Pair = tuple[int, int]
+Token = TypeVar("Token", int, str)  # a token by its id or by its text
 
 
 def learn_merges_naive(
-    word_counts: Mapping[Word, int], tokens: list[str], vocab_size: int, min_frequency: int = 2
+    word_counts: Mapping[Word, int],
+    tokens: list[str],
+    vocab_size: int,
+    min_frequency: int = 2,
 ) -> list[Pair]:
     """The specification: count all pairs, merge the most frequent, start again.
 
@@ -48,8 +53,10 @@ def learn_merges_naive(
     return merges
 
 
-def merge_in_word(word: Word, pair: Pair, new: int) -> Word:
-    """Replace each occurrence of `pair`, from the left, by the token `new`."""
+def merge_in_word(
+    word: tuple[Token, ...], pair: tuple[Token, Token], new: Token
+) -> tuple[Token, ...]:
+    """Replace each occurrence of `pair`, from the left, by the token `new`; ids or texts alike."""
     merged, i = [], 0
     while i < len(word):
         if word[i : i + 2] == pair:
@@ -62,15 +69,19 @@ def merge_in_word(word: Word, pair: Pair, new: int) -> Word:
 
 
 def learn_merges(
-    word_counts: Mapping[Word, int], tokens: list[str], vocab_size: int, min_frequency: int = 2
+    word_counts: Mapping[Word, int],
+    tokens: list[str],
+    vocab_size: int,
+    min_frequency: int = 2,
 ) -> list[Pair]:
     """The same merges as `learn_merges_naive`, without counting again.
 
-    A word is a string whose characters are token ids (chr(id)), so that merging a pair is
-    `str.split` and `str.join` at C speed, and a pair is a string of two characters, which sorts as
-    the pair of ids does. Only words that hold the pair are visited (`places`), only their
-    neighboring pairs change count, and a heap finds the most frequent pair; an entry whose count
-    has changed since it was pushed is pushed back with the present count.
+    A word is a string whose characters are token ids (chr(id)), so that merging a pair
+    is `str.split` and `str.join` at C speed, and a pair is a string of two characters,
+    which sorts as the pair of ids does. Only words that hold the pair are visited
+    (`places`), only their neighboring pairs change count, and a heap finds the most
+    frequent pair; an entry whose count has changed since it was pushed is pushed back
+    with the present count.
     """
     words = ["".join(map(chr, word)) for word in word_counts]
     counts = list(word_counts.values())

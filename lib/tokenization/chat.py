@@ -68,13 +68,14 @@ def render_chat(
 def encode_chat(
     tokenizer: Any, messages: Sequence[Message], template: str | None = None, **options: Any
 ) -> list[int]:
-    """The ids of a chat, where a control token inside a message's text stays text.
+    """The ids of a chat, where a control token inside a message, a tool or a document stays text.
 
     `options` go to `render_chat`. To encode a rendered chat in parts (a prompt and its answer), use
     `protect` and `encode_protected`, which this joins.
     """
-    messages, marks = protect(tokenizer, messages)
-    options = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token, **options}
+    given = {name: options[name] for name in ("tools", "documents") if name in options}
+    (*messages, given), marks = protect(tokenizer, [*_listed(messages), given])
+    options = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token} | options | given
     text = render_chat(template or tokenizer.chat_template, messages, **options)
     return encode_protected(tokenizer, text, marks)
 
@@ -95,7 +96,7 @@ def protect(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[Message],
                 value = value.replace(token, mark)
             return value
         if isinstance(value, Mapping):
-            return {key: hide(item) for key, item in value.items()}
+            return {hide(key): hide(item) for key, item in value.items()}
         return [hide(item) for item in value] if isinstance(value, list | tuple) else value
 
     return [hide(message) for message in messages] if marks else list(messages), marks
@@ -126,7 +127,7 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        yield from _texts(list(value.values()))
+        yield from _texts([*value, *value.values()])
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)

@@ -14,6 +14,7 @@ from typing import Any
 
 import regex
 
+from lib.tokenization.oniguruma import from_oniguruma
 from lib.tokenization.pretokenization import compile_pattern, find, split
 from lib.tokenization.sentencepiece_model import CharacterMap
 
@@ -28,7 +29,7 @@ CUTS = {  # type → (pattern, behavior, invert) of the Split that does the same
     "WhitespaceSplit": (r"\s", "Removed", False),
 }
 BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
-_SPACES = regex.compile(r"\s*")
+_SPACES = regex.compile(r"\s*")  # not str.isspace, which counts four separators more
 LARGEST = 1 << 24  # characters that a replacement may make of a text
 
 
@@ -51,12 +52,15 @@ def pre_tokenizer(steps: Sequence[Step]) -> Cut:
     def apply(text: str, first: bool = True) -> list[str]:
         pieces = [text] if text else []
         for cut in cuts:
+            before = pieces
             pieces = [
                 part
-                for n, piece in enumerate(pieces)
+                for n, piece in enumerate(before)
                 for part in cut(piece, first and not n)
                 if part
             ]
+            # once a step has removed a text's beginning, no piece stands there
+            first = first and pieces != [] and before[0].startswith(pieces[0])
         return pieces
 
     return apply
@@ -87,7 +91,7 @@ def _change(kind: str, step: Step) -> Callable[[str], str] | None:
     if kind == "Lowercase":  # letter by letter: a final Σ becomes σ, not ς
         return lambda text: "".join(map(str.lower, text))
     if kind == "StripAccents":
-        return partial(regex.compile(r"\p{Mn}").sub, "")
+        return partial(regex.compile(r"\p{M}").sub, "")
     if kind == "Strip":
         ends = [r"\A\s+"] * step.get("strip_left", True) + [r"\s+\Z"] * step.get(
             "strip_right", True
@@ -113,17 +117,12 @@ def _replace(pattern: str, content: str, text: str) -> str:
     return "".join([*parts, text[end:]])
 
 
-def _strip(text: str, left: bool, right: bool) -> str:
-    start, end = _SPACES.match(text).end() if left else 0, len(text)
-    while right and end > start and text[end - 1].isspace():
-        end -= 1
-    return text[start:end]
-
-
 def _expression(step: Step) -> str:
     """The pattern of a Split or a Replace: a regular expression, or a text as it stands."""
     pattern = step["pattern"]
-    return pattern["Regex"] if "Regex" in pattern else regex.escape(pattern["String"])
+    if "Regex" in pattern:
+        return from_oniguruma(pattern["Regex"])
+    return regex.escape(pattern["String"])
 
 
 def _cut(kind: str, step: Step) -> Cut | None:
@@ -222,8 +221,11 @@ def find_tokens(
         option = options.get(token, ()) if options else ()
         if "single_word" in option and _touches(text, start, stop):
             continue
-        while "lstrip" in option and start > end and text[start - 1].isspace():
-            start -= 1
+        if "lstrip" in option:
+            while start > end and _SPACES.fullmatch(text[start - 1]):
+                start -= 1
+            if max(start, end) >= stop:  # the token before it has taken all of it
+                continue
         if "rstrip" in option:
             stop = _SPACES.match(text, stop).end()
         if start > end:

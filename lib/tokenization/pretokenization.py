@@ -13,12 +13,14 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import index
 from typing import Any, SupportsIndex
 
 import regex
+
+from lib.settings import shortened
 
 Texts = str | Iterable[str]  # one text, or several
 _CONTRACTIONS = "'s|'t|'re|'ve|'m|'ll|'d"
@@ -62,7 +64,6 @@ GGUF_PATTERNS = {
 DROPS_GAPS = frozenset({"whitespace", "bert"})  # these lose the white space between the words
 
 
-@lru_cache(maxsize=64)
 def compile_pattern(pattern: str) -> regex.Pattern:
     """The compiled expression for a name in PATTERNS or for a regular expression.
 
@@ -70,6 +71,11 @@ def compile_pattern(pattern: str) -> regex.Pattern:
     """
     if not isinstance(pattern, str):
         raise TypeError(f"pattern must be a name, a regular expression or None, got {pattern!r}")
+    return _compile(pattern)
+
+
+@lru_cache(maxsize=64)
+def _compile(pattern: str) -> regex.Pattern:
     try:
         compiled = regex.compile(PATTERNS.get(pattern, pattern))
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:
@@ -77,7 +83,7 @@ def compile_pattern(pattern: str) -> regex.Pattern:
             f"pattern {_short(pattern)} is neither one of {sorted(PATTERNS)} nor a valid "
             f"regular expression: {error}"
         ) from error
-    if compiled.fullmatch("", timeout=1):
+    if _within_limit(compiled, "", compiled.fullmatch):
         raise ValueError(f"pattern {_short(pattern)} matches the empty text, so it cuts nothing")
     return compiled
 
@@ -109,14 +115,14 @@ def find(compiled: regex.Pattern, text: str) -> list[regex.Match]:
     return _within_limit(compiled, text, lambda *a, **k: list(compiled.finditer(*a, **k)))
 
 
-def _within_limit(compiled: regex.Pattern, text: str, search: Callable[..., list]) -> list:
+def _within_limit(compiled: regex.Pattern, text: str, search: Callable[..., Any]) -> Any:
     seconds = 2 + len(text) / 50_000
     try:
         return search(text, timeout=seconds)
-    except TimeoutError as error:
+    except (TimeoutError, MemoryError) as error:
         raise ValueError(
-            f"pattern {_short(compiled.pattern)} takes more than {seconds:.0f} s on a text of "
-            f"{len(text):,} characters: it tries too many ways to match"
+            f"pattern {_short(compiled.pattern)} takes much memory or more than {seconds:.0f} s "
+            f"on a text of {len(text):,} characters: it tries too many ways to match"
         ) from error
 
 
@@ -159,6 +165,26 @@ def check_text(text: str) -> None:
         ) from error
 
 
+def parts_of(text: Texts) -> Iterator[str]:
+    """One text, or several one after the other, each checked."""
+    if not isinstance(text, str) and not isinstance(text, Iterable):
+        raise TypeError(f"text must be str, or several of them, got {shortened(text)}")
+    for part in [text] if isinstance(text, str) else text:
+        check_text(part)
+        yield part
+
+
+def as_texts(name: str, value: Iterable[str]) -> list[str]:
+    """`value` as a list; TypeError for what is not several texts, such as a single one."""
+    try:
+        several = [None] if isinstance(value, str) else list(value)
+    except TypeError:  # no several at all, such as a tensor of one number
+        several = [None]
+    if not all(isinstance(text, str) for text in several):
+        raise TypeError(f"{name} must be a list of texts, got {shortened(value)}")
+    return several
+
+
 def cut_out(text: str, tokens: Collection[str]) -> list[str]:
     """Cut `text` at each of `tokens`, which stay pieces of their own; the longest match wins."""
     longest_first = sorted(tokens, key=len, reverse=True)
@@ -171,8 +197,7 @@ def count_words(
 ) -> Counter[str]:
     """How often each word comes in a text or in several; ValueError if there is none."""
     counts: Counter[str] = Counter()
-    for part in [text] if isinstance(text, str) else text:
-        check_text(part)
+    for part in parts_of(text):
         for piece in cut_out(part, special_tokens) if special_tokens else [part]:
             if piece not in special_tokens:
                 counts.update(split(piece, pattern))

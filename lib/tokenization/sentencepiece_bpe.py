@@ -50,7 +50,7 @@ def settings(model: SentencePieceModel, path: str | os.PathLike) -> dict[str, An
         blob = base64.b64encode(model.character_map).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": blob})
     if model.remove_extra_whitespaces:
-        steps.append({"type": "Replace", "pattern": {"Regex": "^ +| +$"}, "content": ""})
+        steps.append({"type": "Replace", "pattern": {"Regex": r"\A +| +\z"}, "content": ""})
         steps.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
     if model.add_dummy_prefix:
         steps.append({"type": "Prepend", "prepend": SPACE})

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lib.settings import require_kind
+from lib.tokenization.oniguruma import from_oniguruma
 from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, in_order
 
 Json = dict[str, Any]
@@ -40,11 +42,13 @@ def read(path: str | os.PathLike) -> Json:
     for option in ("continuing_subword_prefix", "dropout"):
         if model.get(option):
             raise ValueError(f"{file}: model option {option}={model[option]!r} is not supported")
+    for option in ("end_of_word_suffix", "unk_token"):
+        require_kind(f"{file}: model option {option}", model.get(option) or "", str)
     try:
         special, added, options = _added_tokens(content)
         tokens, merges = _vocabulary(model, special | added)
         pattern, byte_level = _pattern(content.get("pre_tokenizer"))
-        space, drops_space = _decoder(content.get("decoder"))
+        space, drops_space, between = _decoder(content.get("decoder"))
         first, last = _template(content.get("post_processor"))
         return {
             "tokens": tokens,
@@ -57,6 +61,7 @@ def read(path: str | os.PathLike) -> Json:
             "end_of_word": model.get("end_of_word_suffix") or "",
             "space": space,
             "drops_space": drops_space,
+            "between": between,
             "unknown_token": model.get("unk_token") or None,
             "fuse_unknown": bool(model.get("fuse_unk") and model.get("unk_token")),
             "byte_fallback": bool(model.get("byte_fallback")),
@@ -143,6 +148,8 @@ def _split_pattern(step: Json) -> str | None:
     expression = step["pattern"].get("Regex")
     names = {text: name for name, text in PATTERNS.items()}
     name = names.get(expression, expression)
+    if name == expression and (not name or from_oniguruma(name) != name):
+        return None
     drops = (step["behavior"], bool(step.get("invert"))) == ("Removed", True)
     keeps = (step["behavior"], bool(step.get("invert"))) == ("Isolated", False)
     return name if (drops if name in DROPS_GAPS else keeps) else None
@@ -155,9 +162,11 @@ def _normalization(step: Json | None) -> str | list[Json] | None:
     return steps or None
 
 
-def _decoder(step: Json | None) -> tuple[str, bool]:
-    """(what stands for a space in the tokens, whether a text's first space is left out)."""
+def _decoder(step: Json | None) -> tuple[str, bool, str]:
+    """(what stands for a space, whether a text's first space is left out, what parts tokens)."""
     space, drops = "", False
+    if step is None:
+        return "", True, " "
     for part in _parts(step, "decoders"):
         kind = part["type"]
         if kind == "Replace" and part["content"] == " ":
@@ -169,7 +178,7 @@ def _decoder(step: Json | None) -> tuple[str, bool]:
             drops = part["start"] == 1
         elif kind not in ("ByteLevel", "ByteFallback", "Fuse", "BPEDecoder"):
             raise ValueError(f"decoder {kind!r} is not supported: {part}")
-    return space, drops
+    return space, drops, ""
 
 
 def _template(step: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -246,6 +255,8 @@ def _template_json(tokenizer: Any) -> Json | None:
 
 
 def _decoder_json(tokenizer: Any) -> list[Json]:
+    if tokenizer.between:
+        return []
     if tokenizer.byte_level:
         return [_byte_level_step(use_regex=True)]
     if tokenizer.end_of_word:

@@ -4,6 +4,7 @@ Sources: Kudo 2018 (arXiv 1804.10959); Kudo and Richardson 2018 (arXiv 1808.0622
 white space as a character, written ▁ (U+2581).
 """
 
+import codecs
 import math
 import os
 import random
@@ -15,6 +16,7 @@ from typing import SupportsIndex
 
 import regex
 
+from lib.settings import require, require_choice
 from lib.tokenization import sentencepiece_model
 from lib.tokenization.bpe_merging import WordCache
 from lib.tokenization.pretokenization import (
@@ -39,6 +41,9 @@ from lib.tokenization.unigram_segmentation import (
     viterbi,
 )
 from lib.tokenization.unigram_training import learn_pieces
+
+# Of bytes that are no UTF-8 each is shown, as SentencePiece does; Python shows some together.
+codecs.register_error("replace each", lambda e: ("\ufffd" * (e.end - e.start), e.end))
 
 
 @dataclass(eq=False, repr=False)
@@ -82,6 +87,9 @@ class UnigramTokenizer:
         Raises ValueError on an empty corpus, and if `vocab_size` leaves no room for each
         character, the unknown piece and (with `byte_fallback`) the 256 bytes.
         """
+        require("vocab_size", vocab_size, "[1, inf)", whole=True)
+        require("longest", longest, "[1, inf)", whole=True)
+        require_choice("byte_fallback", byte_fallback, (True, False))
         words: Counter[str] = Counter()
         for word, count in count_words(text, pattern).items():
             words[word.replace(" ", SPACE)] += count
@@ -119,8 +127,8 @@ class UnigramTokenizer:
 
         Subword regularization (Kudo 2018): a model trained on samples sees many spellings.
         """
-        if not theta >= 0:
-            raise ValueError(f"theta must be at least 0, got {theta}")
+        require("theta", theta, "[0, inf)")
+        require("seed", seed, "(-inf, inf)", whole=True)
         generator = random.Random(seed)
         settings = (self.scores, self._longest, self.unknown_score, theta, generator)
         pieces = (
@@ -185,7 +193,7 @@ class UnigramTokenizer:
                 shown = piece.removeprefix(SPACE) if at_start and not parts else piece
                 at_start = at_start and (extra or shown == piece)
                 parts += [shown.replace(SPACE, " ").encode()] if shown else []
-        return b"".join(parts).decode("utf-8", "replace")
+        return b"".join(parts).decode("utf-8", "replace each")
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a SentencePiece .model file."""

@@ -30,12 +30,16 @@ def edges(
 
 
 def viterbi(
-    word: str, scores: Mapping[str, float], longest: int, unknown_score: float = -math.inf
+    word: str,
+    scores: Mapping[str, float],
+    longest: int,
+    unknown_score: float = -math.inf,
 ) -> tuple[list[str], float]:
     """The most probable segmentation and its log-probability.
 
-    The best way to each position is the best way to some earlier one and one more piece. Of equal
-    ways the one whose last piece is longest is kept, as in SentencePiece.
+    The best way to each position is the best way to some earlier one and one more
+    piece. Of equal ways the one whose last piece is longest is kept, as in
+    SentencePiece.
     """
     best = [0.0] + [-math.inf] * len(word)
     origin = list(range(-1, len(word)))

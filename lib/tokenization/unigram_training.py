@@ -72,9 +72,11 @@ class Lattices:
     def expected_counts(
         self, probabilities: np.ndarray, word_counts: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        """How often each piece is used, on average over all segmentations; the log-likelihood.
+        """How often each piece is used, on average over all
+        segmentations; the log-likelihood.
 
-        An edge is used with probability forward(source) p(piece) backward(target) / P(word).
+        An edge is used with probability forward(source) p(piece) backward(target) /
+        P(word).
         """
         weights = probabilities[self.piece]
         forward, backward = self.forward(weights), self.backward(weights)
@@ -113,10 +115,12 @@ def seed_pieces(
 def removal_losses(
     probabilities: np.ndarray, counts: np.ndarray, replacements: np.ndarray
 ) -> np.ndarray:
-    """How much log-likelihood goes if a piece is dropped and its best replacement steps in.
+    """How much log-likelihood goes if a piece is dropped
+    and its best replacement steps in.
 
-    A piece that is used n times and has probability p costs n (log p - log q), with q the
-    probability of the best way to spell it with other pieces; infinity if there is none.
+    A piece that is used n times and has probability p costs n (log p - log q), with q
+    the probability of the best way to spell it with other pieces; infinity if there is
+    none.
     """
     with np.errstate(divide="ignore"):
         losses = counts * (np.log(probabilities) - np.log(replacements))

@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import SupportsIndex
 
 from lib.files import write_file
+from lib.settings import require
 from lib.tokenization.bpe_merging import WordCache
 from lib.tokenization.bpe_training import Pair
-from lib.tokenization.pretokenization import bert_words, check_text, count_words
+from lib.tokenization.pretokenization import (
+    as_ids,
+    as_texts,
+    bert_words,
+    check_text,
+    count_words,
+    parts_of,
+)
 from lib.tokenization.wordpiece_training import PREFIX, learn_wordpieces
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -62,8 +70,11 @@ class WordPieceTokenizer:
         Ends at `vocab_size` tokens, or when no pair comes `min_frequency` times. Raises ValueError
         on an empty corpus and on a vocabulary smaller than the alphabet.
         """
-        parts = [text] if isinstance(text, str) else text
-        words = count_words((" ".join(bert_words(part, lowercase)) for part in parts), "whitespace")
+        require("vocab_size", vocab_size, "[1, inf)", whole=True)
+        require("min_frequency", min_frequency, "[1, inf)", whole=True)
+        special_tokens = as_texts("special_tokens", special_tokens)
+        parts = (" ".join(bert_words(part, lowercase)) for part in parts_of(text))
+        words = count_words(parts, "whitespace")
         letters = set(chain.from_iterable(map(split_letters, words)))
         tokens = [*special_tokens, *sorted(letters)]
         if vocab_size < len(tokens):
@@ -116,13 +127,7 @@ class WordPieceTokenizer:
 
     def decode(self, ids: Iterable[SupportsIndex], skip_special_tokens: bool = False) -> str:
         """The words of `ids`, one space between them: what white space there was is lost."""
-        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-        outside = [i for i in ids if not 0 <= i < self.vocab_size]
-        if outside:
-            raise ValueError(
-                f"id {outside[0]} is not in the vocabulary (0 to {self.vocab_size - 1})"
-            )
-        tokens = [self.tokens[i] for i in ids]
+        tokens = [self.tokens[i] for i in as_ids(ids, self.vocab_size)]
         if skip_special_tokens:
             tokens = [token for token in tokens if token not in self.special_tokens]
         return " ".join(tokens).replace(f" {PREFIX}", "")

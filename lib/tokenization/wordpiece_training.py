@@ -15,7 +15,7 @@ from operator import add
 
 import numpy as np
 
-from lib.tokenization.bpe_training import Pair, Word, merge_everywhere, merge_in_word
+from lib.tokenization.bpe_training import Pair, Token, Word, merge_everywhere, merge_in_word
 
 PREFIX = "##"  # marks a token that continues a word
 
@@ -25,10 +25,12 @@ def join(left: str, right: str) -> str:
     return left + right.removeprefix(PREFIX)
 
 
-def pair_scores(word_counts: Mapping[Word, int]) -> dict[Pair, Fraction]:
+def pair_scores(
+    word_counts: Mapping[tuple[Token, ...], int],
+) -> dict[tuple[Token, Token], Fraction]:
     """n(ab) / (n(a) n(b)) for each pair of neighbors, exactly."""
-    token_counts: Counter[int] = Counter()
-    pair_counts: Counter[Pair] = Counter()
+    token_counts: Counter[Token] = Counter()
+    pair_counts: Counter[tuple[Token, Token]] = Counter()
     for word, count in word_counts.items():
         for token in word:
             token_counts[token] += count

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -26,9 +27,9 @@ from torch.distributed.checkpoint.state_dict import (
 from lib.files import atomic_write
 from lib.training.distributed import Processes
 from lib.training.optimizer import DivergedError
-from lib.training.resuming import check_settings
+from lib.training.resuming import ScheduleError, check_settings, plain
 
-NAME = re.compile(r"step-(\d{8})")
+NAME = re.compile(r"step-([0-9]{8})")
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # of AdamW, for each weight
 STATE = {"step": int, "settings": dict, "optimizer": list, "random": list, "history": list}
 
@@ -48,9 +49,12 @@ def save_checkpoint(
     progress: Progress,
     settings: dict,
     processes: Processes,
+    spare: int | None = None,
     keep: int = 2,
 ) -> None:
-    """Write `folder/step-…` and remove all but the `keep` newest. All processes must call it.
+    """Write `folder/step-…` and keep of those before it the newest and that of step `spare`.
+
+    Later ones are of a run that went on another way, and go. All processes must call this.
 
     Raises DivergedError, and writes nothing, for a weight or an optimizer state that is not finite.
     """
@@ -76,8 +80,11 @@ def save_checkpoint(
             save_file(weights, unfinished / "model.safetensors")
             save_file(moments, unfinished / "optimizer.safetensors")
             (unfinished / "state.json").write_text(json.dumps(state))
-        for old in checkpoints(folder)[:-keep]:
-            shutil.rmtree(old)
+        old = {int(NAME.fullmatch(path.name)[1]): path for path in checkpoints(folder)}
+        done = sorted(step for step in old if step <= progress.step)
+        for step in old.keys() - {*done[-keep:], spare}:
+            if not old[step].is_symlink():  # what somebody put elsewhere is theirs
+                shutil.rmtree(old[step])
     processes.wait()
 
 
@@ -98,7 +105,7 @@ def load_checkpoint(
         weights = load_file(path / "model.safetensors")
         moments = load_file(path / "optimizer.safetensors")
         check_settings(path, state["step"], state["settings"], settings)
-        _check_groups(state["optimizer"], optimizer)
+        _check_groups(state["optimizer"], model, optimizer)
         twins, expected = _twins(model), get_model_state_dict(model)
         _compare(weights, {name: w for name, w in expected.items() if name not in twins})
         learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
@@ -122,6 +129,27 @@ def checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints in a folder, oldest first; folders of other names are not ours."""
     found = (path for path in folder.glob("step-*") if NAME.fullmatch(path.name))
     return sorted(path for path in found if path.is_dir())
+
+
+def newest_checkpoint(folder: Path, settings: dict) -> Path | None:
+    """The newest checkpoint from which a run with these settings can go on; None if there is none.
+
+    An older one is taken where the learning rate of the steps since would have been another.
+    Raises ValueError as `load_checkpoint` does if no checkpoint will do.
+    """
+    found, refused = checkpoints(folder), []
+    for path in reversed(found):
+        try:
+            state = _read_state(path)
+            check_settings(path, state["step"], state["settings"], settings)
+            return path
+        except ScheduleError as error:
+            refused.append(error)
+        except (OSError, KeyError, TypeError, _DamageError):
+            return path  # loading it says what is wrong
+    if refused:
+        raise refused[0]
+    return None
 
 
 def random_state(device: torch.device) -> dict:
@@ -150,23 +178,34 @@ class _DamageError(Exception):
 def _read_state(path: Path) -> dict:
     try:
         state = json.loads((path / "state.json").read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _DamageError(f"state.json: {error}") from error
     for key, kind in STATE.items():
         if not isinstance(state, dict) or not isinstance(state.get(key), kind):
             raise _DamageError(f"state.json needs {key!r}, a JSON {kind.__name__}")
     for generators in state["random"]:
-        if len(generators["cpu"]) != len(torch.get_rng_state()):
+        numbers = generators["cpu"]
+        if len(numbers) != len(torch.get_rng_state()) or {*numbers} - {*range(256)}:
             raise _DamageError("state.json has no generator's state under 'random'")
+    if not all(isinstance(row, dict) for row in state["history"]):
+        raise _DamageError("state.json has no rows under 'history'")
     if state["step"] != int(NAME.fullmatch(path.name)[1]):
         raise _DamageError(f"state.json says step {state['step']}")
     return state
 
 
-def _check_groups(saved: list, optimizer: torch.optim.Optimizer) -> None:
-    expected = [set(group) for group in optimizer.param_groups]
-    if len(saved) != len(expected) or any(a - set(b) for a, b in zip(expected, saved, strict=True)):
-        raise _DamageError("state.json has other parameter groups under 'optimizer'")
+def _check_groups(saved: list, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """The same weights in the same groups with the same settings, but for the learning rate."""
+    names = {id(weight): name.removeprefix("module.") for name, weight in model.named_parameters()}
+    groups = [
+        {**group, "params": [names[id(weight)] for weight in group["params"]]}
+        for group in optimizer.param_groups
+    ]
+    for a, b in zip_longest(saved, groups, fillvalue={}):
+        if other := sorted(
+            key for key in {*a, *b} - {"lr"} if plain(a.get(key)) != plain(b.get(key))
+        ):
+            raise _DamageError(f"state.json has another {other[0]} under 'optimizer'")
 
 
 def _compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

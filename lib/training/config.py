@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lib.settings import require_all, require_choice
 from lib.training.memory import PRECISIONS
 from lib.training.optimizer import check_adam, check_clipping
-from lib.training.schedules import SCHEDULES, Schedule
+from lib.training.schedules import SCHEDULES, Schedule, decay_steps
 
 RANGES = {
     **dict.fromkeys(("batch_size", "context_length", "accumulate"), "[1, inf)"),
@@ -65,6 +65,13 @@ class TrainingConfig:
     def rate(self) -> Schedule:
         """The learning rate of each step."""
         return SCHEDULES[self.schedule](self.learning_rate, self.steps, self.warmup)
+
+    @property
+    def plateau(self) -> int | None:
+        """With the schedule 'stable_decay', the last step of the plateau: a run may go on there."""
+        if self.schedule != "stable_decay":
+            return None
+        return self.steps - decay_steps(self.steps, self.warmup)
 
     @property
     def tokens_per_step(self) -> int:

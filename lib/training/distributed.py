@@ -107,10 +107,16 @@ def stop_processes(processes: Processes) -> None:
         dist.destroy_process_group()
 
 
-def distribute(model: LanguageModel, processes: Processes, *, shard: bool = False) -> nn.Module:
+def distribute(
+    model: LanguageModel,
+    processes: Processes,
+    *,
+    shard: bool = False,
+) -> nn.Module:
     """The model as the loop calls it: itself when alone, otherwise copied or sharded.
 
-    With `shard`, each block is gathered as a whole and the rest (embedding, last norm, head) too.
+    With `shard`, each block is gathered as a whole and the rest (embedding, last norm,
+    head) too.
     """
     if processes.count == 1:
         return model

@@ -24,7 +24,12 @@ from lib.training.auxiliary import (
     watched_routing,
 )
 from lib.training.batches import Batches, Tokens, check_tokens
-from lib.training.checkpoints import Progress, checkpoints, load_checkpoint, save_checkpoint
+from lib.training.checkpoints import (
+    Progress,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from lib.training.config import TrainingConfig
 from lib.training.distributed import Processes, distribute, synchronize_gradients
 from lib.training.evaluation import evaluate, next_token_loss
@@ -37,6 +42,7 @@ from lib.training.optimizer import (
 )
 
 History = list[dict]
+SHOWN = {"loss": "loss", "validation": "validation_loss"}  # beside the progress bar
 OnEvaluation = Callable[[LanguageModel, dict], Any]
 
 
@@ -47,17 +53,22 @@ def training_step(
     config: TrainingConfig,
     processes: Processes | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """One update; returns the mean loss before it and the norm of the gradient before clipping.
+    """One update; returns the mean loss before it and the
+    norm of the gradient before clipping.
 
-    The loss that is returned is that of the next token, without auxiliary losses, over all
-    processes. Raises DivergedError, and changes no weight, if one of the two is not finite.
+    The loss that is returned is that of the next token, without auxiliary losses, over
+    all processes. Raises DivergedError, and changes no weight, if one of the two is not
+    finite.
     """
     parts, routed = windows.chunk(config.accumulate), []
     total = torch.zeros((), device=windows.device)
     for i, part in enumerate(parts):
         synchronize_gradients(model, i == len(parts) - 1)
         share = len(part) / len(windows)
-        with autocast(windows.device, config.precision), watched_routing(model, config) as routings:
+        with (
+            autocast(windows.device, config.precision),
+            watched_routing(model, config) as routings,
+        ):
             loss = next_token_loss(model, part) * share
             auxiliary = auxiliary_loss(routings, config) * share
         (loss + auxiliary).backward()
@@ -80,15 +91,18 @@ def train(
     on_evaluation: OnEvaluation | None = None,
     processes: Processes | None = None,
     shard: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> History:
     """Train `model` in place; returns a row for each step, and one for step 0 with `validation`.
 
     With `folder`, checkpoints go there, and a run that finds one goes on from it: on a CPU with
     exactly the losses it would have had; a run that has ended goes on with more `steps`.
     `on_evaluation(model, row)` is called after each evaluation, in the first process. For
-    `processes` and `shard` see lib.training.distributed. Seeds torch's global generator, which
-    dropout draws from. Raises ValueError for settings, model, tokens and checkpoint that do not go
-    together, and DivergedError at the first loss that is not finite: the last checkpoint stays.
+    `processes` and `shard` see lib.training.distributed. Another `optimizer` than AdamW, over the
+    weights of `model`, goes without `folder`: checkpoints know AdamW's state only. Seeds torch's
+    global generator, which dropout draws from. Raises ValueError for settings, model, tokens and
+    checkpoint that do not go together, and DivergedError at the first loss that is not finite: the
+    last checkpoint stays.
     """
     _check(model, config, validation)
     processes = processes or Processes(next(model.parameters()).device)
@@ -96,17 +110,20 @@ def train(
     batches = Batches(tokens, config.context_length, config.batch_size, config.seed)
     torch.manual_seed(config.seed + processes.rank)
     engine = distribute(model.to(processes.device), processes, shard=shard)
-    optimizer = make_optimizer(engine, config.learning_rate, config.weight_decay, config.betas)
+    if optimizer is None:
+        optimizer = make_optimizer(engine, config.learning_rate, config.weight_decay, config.betas)
+    elif folder or processes.count > 1:
+        raise ValueError("another optimizer than AdamW needs one process and no folder")
     settings, progress = asdict(config), Progress(0, [])
     if folder := Path(folder) if folder else None:
         settings |= {"model": asdict(model.config), "tokens": fingerprint(tokens)}
-        if found := checkpoints(folder):
-            progress = load_checkpoint(found[-1], engine, optimizer, settings, processes)
+        if found := newest_checkpoint(folder, settings):
+            progress = load_checkpoint(found, engine, optimizer, settings, processes)
     measure = functools.partial(_measure, engine, validation, config, processes, on_evaluation)
     if progress.step == 0 and not progress.history and validation is not None:
         progress.history.append(measure({"step": 0, "tokens": 0}))
 
-    rate = config.rate()
+    rate, news = config.rate(), {}
     engine.train()
     with (
         _progress_bar(config, progress, processes) as bar,
@@ -130,9 +147,12 @@ def train(
                 row = measure(row)
             progress.history.append(row)
             progress.step = step + 1
-            if folder and _due(step + 1, config.checkpoint_every, config.steps):
-                save_checkpoint(folder, engine, optimizer, progress, settings, processes)
-            bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+            due = _due(step + 1, config.checkpoint_every, config.steps)
+            if folder and (due or step + 1 == config.plateau):
+                spare = config.plateau
+                save_checkpoint(folder, engine, optimizer, progress, settings, processes, spare)
+            news |= {name: f"{row[key]:.3f}" for name, key in SHOWN.items() if key in row}
+            bar.set_postfix(news, refresh=False)
             bar.update(config.tokens_per_step)
     model.eval()
     return progress.history
@@ -201,9 +221,13 @@ def _due(step: int, every: int, last: int) -> bool:
     return step == last or (every > 0 and step % every == 0)
 
 
+def no_bars() -> bool:
+    """Whether progress bars are not wanted: tqdm's notebook bar does not look by itself."""
+    return bool(os.environ.get("TQDM_DISABLE"))
+
+
 def _progress_bar(config: TrainingConfig, progress: Progress, processes: Processes) -> tqdm:
-    # tqdm's notebook bar does not look at TQDM_DISABLE by itself.
-    quiet = not processes.first or bool(os.environ.get("TQDM_DISABLE"))
+    quiet = not processes.first or no_bars()
     size = config.tokens_per_step
     return tqdm(
         total=config.steps * size,

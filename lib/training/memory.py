@@ -29,11 +29,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def recomputed_activations(
     model: LanguageModel, enabled: bool = True, segments: int | None = None
 ) -> Iterator[None]:
-    """Keep only what enters each segment of blocks; the backward pass computes the rest again.
+    """Keep only what enters each segment of blocks; the
+    backward pass computes the rest again.
 
-    `segments` groups of neighboring blocks, as equal as can be; None: each block is one. Costs one
-    more forward pass of the blocks. Sharded models need None: their blocks fetch their own weights.
-    Raises ValueError for segments out of 1 .. L. Source: Chen et al. (2016), section 3.
+    `segments` groups of neighboring blocks, as equal as can be; None: each block is
+    one. Costs one more forward pass of the blocks. Sharded models need None: their
+    blocks fetch their own weights. Raises ValueError for segments out of 1 .. L.
+    Source: Chen et al. (2016), section 3.
     """
     count = len(model.blocks)
     segments = count if segments is None else segments
@@ -44,7 +46,8 @@ def recomputed_activations(
         group = [block.forward for block in (first, *others)]
         first.forward = functools.partial(checkpoint, _run, group, use_reentrant=False)
         for block in others:
-            block.forward = lambda x, *_: x  # its work is done by the first of its group
+            # its work is done by the first of its group
+            block.forward = lambda x, *_: x
     try:
         yield
     finally:

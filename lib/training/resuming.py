@@ -12,16 +12,22 @@ FREE = {
 }
 
 
+class ScheduleError(ValueError):
+    """The steps done had other learning rates than they would have now."""
+
+
 def check_settings(path: Path, done: int, saved: dict, now: dict) -> None:
     """Raise ValueError if the `done` steps of a checkpoint would have been others with `now`.
 
-    `now` has the fields of TrainingConfig, `model` and `tokens`, and so has `saved`, which comes
-    from JSON. More `steps` are fine where the learning rates of the steps done stay the same.
+    It is a ScheduleError if only their learning rates would have been others. `now` has the fields
+    of TrainingConfig, `model` and `tokens`, and so has `saved`, which comes from JSON. More `steps`
+    are fine where the learning rates of the steps done stay the same.
     """
+    saved, now = _flat(saved), _flat(now)
     changed = [
         f"{key} was {shortened(saved.get(key), 400)}, is {shortened(now.get(key), 400)}"
         for key in sorted({*saved, *now} - FREE)
-        if _plain(saved.get(key)) != _plain(now.get(key))
+        if plain(saved.get(key)) != plain(now.get(key))
     ]
     if changed:
         raise ValueError(
@@ -35,7 +41,7 @@ def check_settings(path: Path, done: int, saved: dict, now: dict) -> None:
     )
     other = next((step for step in range(done) if before(step) != after(step)), None)
     if other is not None:
-        raise ValueError(
+        raise ScheduleError(
             f"{path.name} cannot go on with steps={now['steps']}: it was made with "
             f"steps={saved['steps']}, and its schedule {now['schedule']!r} would have given step "
             f"{other + 1} a learning rate of {after(other):.4g}, not {before(other):.4g}. Keep "
@@ -44,10 +50,18 @@ def check_settings(path: Path, done: int, saved: dict, now: dict) -> None:
         )
 
 
-def _plain(value: object) -> object:
+def _flat(settings: dict) -> dict:
+    """With `model.d_model` in place of a dictionary under `model`."""
+    model = settings.get("model")
+    if not isinstance(model, dict):
+        return settings
+    return settings | {"model": None} | {f"model.{key}": value for key, value in model.items()}
+
+
+def plain(value: object) -> object:
     """As JSON has it: tuples are lists."""
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     return value

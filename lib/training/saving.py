@@ -15,6 +15,7 @@ from lib.pretrained.tensor_names import NAMES
 from lib.settings import shortened
 from lib.tokenization import BPETokenizer
 
+FILE = "model.safetensors"
 KINDS = ("gpt2", "llama", "qwen3")
 ARCHITECTURES = dict(gpt2="GPT2LMHeadModel", llama="LlamaForCausalLM", qwen3="Qwen3ForCausalLM")
 ACTIVATIONS = dict(gelu="gelu", gelu_tanh="gelu_new", relu="relu", silu="silu")
@@ -43,10 +44,7 @@ def save_model(
         )
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
         raise ValueError(f"{folder.name} holds other files; give a new folder")
-    weights = their_weights(model, settings["model_type"])
-    for name, tensor in weights.items():
-        if not tensor.isfinite().all():
-            raise ValueError(f"{name} holds values that are NaN or infinite; nothing is written")
+    weights = _finite_weights(model, settings)
     settings["dtype"] = str(next(iter(weights.values())).dtype).removeprefix("torch.")
     generation: dict[str, Any] = {}
     if tokenizer is not None:
@@ -58,11 +56,29 @@ def save_model(
     settings |= {"bos_token_id": None, "eos_token_id": None} | generation
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder, folder=True) as path:
-        save_file(weights, path / "model.safetensors", {"format": "pt"})
+        save_file(weights, path / FILE, {"format": "pt"})
         if tokenizer is not None:
             tokenizer.save(path)
         for name, content in (("config", settings), ("generation_config", generation)):
             (path / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def save_weights(folder: str | os.PathLike, model: LanguageModel) -> None:
+    """Replace the weights in a folder that `save_model` wrote for a model of this shape.
+
+    The file is written whole or not at all. Raises ValueError for weights that are not finite.
+    """
+    weights = _finite_weights(model, config_json(model.config))
+    with atomic_write(Path(folder) / FILE) as path:
+        save_file(weights, path, {"format": "pt"})
+
+
+def _finite_weights(model: LanguageModel, settings: dict[str, Any]) -> dict[str, Tensor]:
+    weights = their_weights(model, settings["model_type"])
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name} holds values that are NaN or infinite; nothing is written")
+    return weights
 
 
 def config_json(config: ModelConfig) -> dict[str, Any]:

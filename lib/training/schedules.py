@@ -45,7 +45,7 @@ def warmup_stable_decay(
     Source: Hu et al. (2024), MiniCPM, section 4; Hägele et al. (2024) for the linear decay.
     """
     _check(peak, warmup, total, floor)
-    decay = (total - warmup) // 5 if decay is None else decay
+    decay = decay_steps(total, warmup) if decay is None else decay
     require("decay", decay, f"[0, {total - warmup}]", whole=True)
 
     def rate(step: int) -> float:
@@ -56,9 +56,15 @@ def warmup_stable_decay(
     return rate
 
 
+def decay_steps(total: int, warmup: int) -> int:
+    """How long the last part of `warmup_stable_decay` is unless it is given."""
+    return (total - warmup) // 5
+
+
 SCHEDULES = {
     "cosine": warmup_cosine,
     "stable_decay": warmup_stable_decay,
+    "linear": lambda peak, total, warmup: warmup_stable_decay(peak, total, warmup, total - warmup),
     "constant": lambda peak, total, warmup: constant(peak, warmup),
 }
 

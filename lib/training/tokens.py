@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import numpy as np
 from lib.files import atomic_write
 from lib.settings import shortened
 from lib.tokenization import BPETokenizer
+from lib.tokenization.pretokenization import BYTE_TO_CHAR
 
 PART = 1 << 20  # characters encoded at a time
-FORMAT = 2  # of the files of tokens: another number, and all texts are encoded anew
+# Control tokens of a tokenizer for an own model: the end of a text, and of the turns of a chat.
+CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+FORMAT = 3  # of the files of tokens: another number, and all texts are encoded anew
 
 
 def byte_tokens(text: str) -> np.ndarray:
@@ -20,6 +24,16 @@ def byte_tokens(text: str) -> np.ndarray:
     if not isinstance(text, str):
         raise TypeError(f"byte_tokens needs a text, got {shortened(text)}")
     return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def byte_tokenizer(control: tuple[str, ...] = CONTROL) -> BPETokenizer:
+    """A tokenizer without merges: a byte's id is the byte; the control tokens follow, from 256 on.
+
+    It is a file like any other tokenizer's, so that a model of bytes opens where others do.
+    """
+    tokens = [*BYTE_TO_CHAR, *control]
+    ids = {token: 256 + i for i, token in enumerate(control)}
+    return BPETokenizer(tokens, [], None, ids, eos_token=control[0] if control else None)
 
 
 def load_tokens(
@@ -39,7 +53,8 @@ def load_tokens(
         raise ValueError(f"{path.name} is a folder; give a text or an array of tokens in a file")
     if path.suffix == ".npy":
         return _load_array(path)
-    if document_end is not None and document_end not in getattr(tokenizer, "special_tokens", ()):
+    known = list(getattr(tokenizer, "special_tokens", ()))  # a list: no hash of what is given
+    if document_end is not None and document_end not in known:
         raise ValueError(
             f"document_end {document_end!r} is no special token of "
             + ("this tokenizer" if tokenizer else "bytes: give a tokenizer that has it")
@@ -79,25 +94,26 @@ def _encoded(path: Path, tokenizer: BPETokenizer, document_end: str | None) -> P
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     parts = [
         np.array(tokenizer.encode(part, allowed_special=special), dtype=dtype)
-        for part in _parts(path, tokenizer)
+        for part in _parts(path, tokenizer, special)
     ]
     with atomic_write(target) as unfinished, unfinished.open("wb") as file:
         np.save(file, np.concatenate(parts))
     return target
 
 
-def _parts(path: Path, tokenizer: BPETokenizer) -> Iterator[str]:
+def _parts(path: Path, tokenizer: BPETokenizer, special: tuple[str, ...]) -> Iterator[str]:
     """A text in parts, cut between two lines where encoding them together changes nothing."""
+    encode = partial(tokenizer.encode, allowed_special=special)
     lines: list[str] = []
-    size = 0
+    size, tail = 0, ""  # the last line that is not blank, and the blank ones after it
     for line in _lines(path):
-        if size >= PART and tokenizer.encode(lines[-1] + line) == (
-            tokenizer.encode(lines[-1]) + tokenizer.encode(line)
-        ):
+        blank = not line.strip()
+        if size >= PART and not blank and encode(tail + line) == encode(tail) + encode(line):
             yield "".join(lines)
             lines, size = [], 0
         lines.append(line)
         size += len(line)
+        tail = tail + line if blank else line
     yield "".join(lines)
 
 

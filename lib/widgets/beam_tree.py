@@ -1,8 +1,12 @@
-"""The beam tree widget: a search on SmolLM2 that grows step by step under the reader's hand."""
+"""The beam tree widget: a search on SmolLM2 that grows step by step under the reader's hand.
 
-from collections.abc import Callable
+A step takes a run of the model, so those that one move leads to are taken while the reader looks.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from threading import Lock
 
 import torch
 
@@ -10,6 +14,7 @@ from lib.display import Drawing, visible
 from lib.generation.beam import BeamStep, beam_steps
 from lib.generation.config import RANGES, GenerationConfig
 from lib.model import LanguageModel
+from lib.settings import require_kind
 from lib.tokenization import BPETokenizer
 from lib.widgets.beam_tree_picture import WIDTH, picture
 from lib.widgets.choices import Button, TextInput
@@ -18,7 +23,8 @@ from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 
 PROMPTS = ("The first thing he saw was", "My favorite food is", "The capital of France is")
-MOST_STEPS, MOST_BEAMS = 7, 4
+MOST_STEPS, MOST_BEAMS, MOST_DIVERSITY = 7, 4, 3
+DIVERSITY_STEP = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,12 @@ def beam_explorer(
     A sentence may end: a period counts as the stop token. With a diversity penalty every beam is a
     group of its own. An empty text begins after the tokenizer's end-of-text token.
     """
+    require_kind("model", model, LanguageModel)
+    require_kind("tokenizer", tokenizer, BPETokenizer)
     stop_ids = tuple(tokenizer.encode(".")) or (tokenizer.eos_id or 0,)
 
-    @lru_cache(maxsize=64)
-    def search(prompt: str, beams: int, diversity: float) -> list[BeamStep]:
+    @lru_cache(maxsize=32)
+    def search(prompt: str, beams: int, diversity: float) -> Search:
         start = tokenizer.encode(prompt) or [tokenizer.eos_id or 0]
         apart = diversity > 0 and beams > 1
         config = GenerationConfig(
@@ -55,10 +63,13 @@ def beam_explorer(
             early_stopping="never",
             length_penalty=0.0,
         )
-        return list(beam_steps(model, torch.tensor([start]), config))[:MOST_STEPS]
+        return Search(beam_steps(model, torch.tensor([start]), config))
+
+    def search_of(state: State) -> Search:
+        return search(state.prompt, state.num_beams, state.diversity_penalty)
 
     def steps(state: State) -> list[BeamStep]:
-        return search(state.prompt, state.num_beams, state.diversity_penalty)[: state.step]
+        return search_of(state).first(state.step)
 
     def name(token: int) -> str:
         text = visible(tokenizer.decode([token]))
@@ -87,9 +98,64 @@ def beam_explorer(
         )
 
     def draw(state: State) -> Drawing:
-        return picture(steps(state), state.prompt, ranked(state), name)
+        return picture(steps(state), state.prompt, ranked(state), name, MOST_STEPS)
 
-    return Explorer(State(prompt), controls(), DrawingPicture(draw, WIDTH), describe)
+    def ahead(state: State) -> Iterator[None]:
+        for near in reachable(state):
+            for count in range(1, near.step + 1):
+                found = search_of(near)
+                if not found.has(count):
+                    found.first(count)
+                    yield
+
+    picture_of = DrawingPicture(draw, WIDTH)
+    return Explorer(State(prompt), controls(), picture_of, describe, ahead=ahead)
+
+
+class Search:
+    """A search that goes on only as far as it is asked; two threads may ask."""
+
+    def __init__(self, steps: Iterator[BeamStep]) -> None:
+        self._steps, self._lock = steps, Lock()
+        self._taken: list[BeamStep] = []
+        self._end: Exception | None = None
+
+    def has(self, count: int) -> bool:
+        """True where so many steps need no run of the model."""
+        return len(self._taken) >= count or isinstance(self._end, StopIteration)
+
+    def first(self, count: int) -> list[BeamStep]:
+        """So many steps, or all where the search ends before; what it raises, it raises again."""
+        while not self.has(count):
+            with self._lock:  # for one step: whoever waits needs that step too
+                if not self.has(count):
+                    self._go_on()
+        return self._taken[:count]
+
+    def _go_on(self) -> None:
+        if self._end is not None:
+            raise self._end
+        try:
+            self._taken.append(next(self._steps))
+        except StopIteration as end:
+            self._end = end
+        except Exception as error:
+            self._end = error
+            raise
+
+
+def reachable(state: State) -> Iterator[State]:
+    """What one move leads to: further steps, another number of beams, diversity, another prompt."""
+    yield replace(state, step=MOST_STEPS)
+    for beams in (state.num_beams + 1, state.num_beams - 1):
+        if 2 <= beams <= MOST_BEAMS:
+            yield replace(state, num_beams=beams)
+    for change in (DIVERSITY_STEP, -DIVERSITY_STEP):
+        penalty = round(state.diversity_penalty + change, 10)
+        if 0 <= penalty <= MOST_DIVERSITY:
+            yield replace(state, diversity_penalty=penalty)
+    for prompt in PROMPTS:
+        yield replace(state, prompt=prompt)
 
 
 def finished(steps: list[BeamStep]) -> list[tuple[tuple[int, ...], float]]:
@@ -112,7 +178,7 @@ def controls() -> list[Control]:
 
     beams = within(RANGES["num_beams"], 2, MOST_BEAMS)
     power = within(RANGES["length_penalty"], 0, 2)
-    push = within(RANGES["diversity_penalty"], high=3)
+    push = within(RANGES["diversity_penalty"], high=MOST_DIVERSITY)
     return [
         TextInput("prompt", "text", "Press Enter when done.", 200, examples=PROMPTS),
         Button("forward", "Next step", "Extends every beam by one token.", moved(1)),
@@ -120,5 +186,11 @@ def controls() -> list[Control]:
         IntSlider("step", "steps", "How far the search has come.", 1, MOST_STEPS),
         IntSlider("num_beams", "beams", "How many beginnings are kept.", *beams),
         FloatSlider("length_penalty", "length penalty", "Ranks by ln p / length to this.", *power),
-        FloatSlider("diversity_penalty", "diversity", "Above 0 beams push each other off.", *push),
+        FloatSlider(
+            "diversity_penalty",
+            "diversity",
+            "Above 0 beams push each other off.",
+            *push,
+            step=DIVERSITY_STEP,
+        ),
     ]

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from lib.display import (
     GRAY,
     PALETTE,
-    Disk,
     Drawing,
     Line,
     Rectangle,
+    Shape,
     Text,
     text_width,
     visible,
 )
 from lib.generation.beam import BeamStep, Candidate
-
-Shape = Line | Rectangle | Disk | Text
+from lib.widgets.touch import Spot
 
 WIDTH, LEFT, COLUMN, ROW, TOP = 720, 26, 98, 30, 70
 SHOWN = 8  # candidates in a column
@@ -28,8 +27,12 @@ def picture(
     prompt: str,
     ranked: list[tuple[float, str, bool]],
     name: Callable[[int], str],
+    most: int,
 ) -> Drawing:
-    """The tree of candidates; `ranked` holds (score, text, finished) of all texts, best first."""
+    """The tree of candidates; `ranked` holds (score, text, finished) of all, best first.
+
+    A click goes to one of `most` steps.
+    """
     shapes: list[Shape] = [
         Text(10, 16, visible(prompt)[-70:], 13, mono=True),
         Text(LEFT, 42, "candidates: ", 11, GRAY),
@@ -44,6 +47,10 @@ def picture(
     for place, step in enumerate(steps):
         drawn, beams = column(step.candidates[0], LEFT + COLUMN * place, beams, start, name, rows)
         shapes, start = shapes + drawn, False
+    for place in range(most):  # also where the search has not come yet
+        box = (LEFT + COLUMN * place, TOP - 16, COLUMN - 4, ROW * rows)
+        title = f"go to step {place + 1}"
+        shapes.append(Spot(*box, title, {"step": place + 1}, place + 1 == len(steps)))
     return Drawing(WIDTH, TOP + ROW * rows + 130, shapes + ranking(ranked, TOP + ROW * rows + 4))
 
 

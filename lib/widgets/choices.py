@@ -7,6 +7,7 @@ from typing import Any
 
 import ipywidgets
 
+from lib.tokenization.pretokenization import check_text
 from lib.widgets.controls import LABEL, WIDE, Act, Control, S, of_state, spaced
 
 
@@ -34,8 +35,9 @@ class Dropdown(Control):
         )
 
     def write(self, widget: ipywidgets.Widget, state: S) -> None:
-        """Set the options if they changed, then the value."""
+        """Set the options if they changed, then the value; of one option there is no choice."""
         pairs = self.pairs(state)
+        widget.disabled = len(pairs) < 2
         if list(widget.options) != pairs:
             widget.options = pairs
         widget.value = getattr(state, self.field)
@@ -102,6 +104,7 @@ class TextInput(Control):
     max_length: int = 200  # characters
     rows: int = 1
     examples: Sequence[str] = ()  # what a test should type besides TYPED
+    cut: Callable[[Any], str] = lambda state: ""
 
     def _widget(self, state: S) -> ipywidgets.Widget:
         kind = ipywidgets.Text if self.rows == 1 else ipywidgets.Textarea
@@ -117,11 +120,13 @@ class TextInput(Control):
 
     def constrain(self, state: S) -> S:
         """Refuse what is too long: cutting it would show an answer to another text."""
-        length = len(getattr(state, self.field))
+        text = getattr(state, self.field)
+        length = len(text)
         if length > self.max_length:
             raise ValueError(
                 f"{self.label} takes at most {self.max_length} characters, got {length}"
             )
+        check_text(text)
         return state
 
     def values(self, state: S, most: int) -> list[str]:
@@ -130,6 +135,10 @@ class TextInput(Control):
             text[: self.max_length]
             for text in (*self.examples, *TYPED, "long " * (self.max_length // 5 + 1))
         ]
+
+    def note(self, state: S) -> str:
+        """Return what it is, the limit, and what is cut."""
+        return f"{super().note(state)} {self.cut(state)}".strip()
 
     def range(self, state: S) -> str:
         """Return the limit."""

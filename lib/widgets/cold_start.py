@@ -1,20 +1,22 @@
 """The life-cycle: one problem's chain at every stage, side by side; and the curves of RL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Text, text_width
+from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Shape, Text, text_width
 from lib.experiments.cold_start_results import STAGES
 from lib.experiments.tables import Row
 from lib.reasoning.task import Problem
 from lib.reasoning.verifier import Step, Verdict, verify
+from lib.settings import shortened
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import IntSlider
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.touch import Handle, Spot
 
-Shape = Disk | Line | Rectangle | Text
 WIDTH, COLUMN, TOP, ROW = 720, 142, 62, 19  # CSS pixels
 MOST_STEPS = 10
 CHART_HEIGHT, CHART_LEFT, CHART_WIDTH = 130, 44, 470
@@ -54,8 +56,8 @@ def problem_of(prompt: str) -> Problem:
 
 def cold_start_explorer(samples: Sequence[dict], curves: Sequence[Row]) -> Explorer:
     """The widget, from the committed texts and curves. Raises ValueError without them."""
-    if not samples or not curves:
-        raise ValueError("the widget needs recorded samples and curves, got none")
+    _check("samples", samples, ("seed", "stage", "problem", "response"))
+    _check("curves", curves, ("seed", "stage", "step", "length", *CURVES))
     texts: dict[tuple, list[str]] = {}
     for s in samples:
         texts.setdefault((s["seed"], s["stage"], s["problem"]), []).append(s["response"])
@@ -87,6 +89,11 @@ def cold_start_explorer(samples: Sequence[dict], curves: Sequence[Row]) -> Explo
             shapes += column(4 + i * COLUMN, SHORT[stage], words, verdict)
         top = lowest[state.problem] + 52
         shapes += chart(run[state.base, RUNS[state.run]], state.step, state.run, top)
+        for i, stage in enumerate(STAGES):
+            name = next((name for name, its in RUNS.items() if its == stage), "")
+            if name:
+                box = (4 + i * COLUMN, 34, COLUMN - 6, 20)
+                shapes.append(Spot(*box, f"curves of {name}", {"run": name}, name == state.run))
         return Drawing(WIDTH, round(top + CHART_HEIGHT + 34), shapes)
 
     def describe(state: State) -> str:
@@ -114,6 +121,17 @@ def cold_start_explorer(samples: Sequence[dict], curves: Sequence[Row]) -> Explo
         DrawingPicture(draw, WIDTH),
         describe,
     )
+
+
+def _check(name: str, rows: Any, keys: Sequence[str]) -> None:
+    """Raise ValueError unless there are rows with these keys."""
+    if not isinstance(rows, list | tuple) or not rows:
+        raise ValueError(
+            f"the widget needs recorded samples and curves, got {name}={shortened(rows)}"
+        )
+    for row in rows:
+        if not isinstance(row, Mapping) or not set(keys) <= set(row):
+            raise ValueError(f"a row of {name} must have {', '.join(keys)}, got {shortened(row)}")
 
 
 def column(x: float | int, title: str, words: list[str], verdict: Verdict) -> list[Shape]:
@@ -164,7 +182,7 @@ def chart(rows: dict[int, Row], step: int, run: str, top: float | int) -> list[S
         shapes.append(Text(CHART_LEFT - 6, y, f"{share:.0%}", 10, GRAY, anchor="end"))
 
     def point(at: int, value: float | int) -> tuple[float, float]:
-        return (CHART_LEFT + CHART_WIDTH * at / max(1, last), bottom - CHART_HEIGHT * value)
+        return (CHART_LEFT + CHART_WIDTH * at / max(1, last), float(bottom - CHART_HEIGHT * value))
 
     heights = _apart([point(step, rows[step][name])[1] for name in CURVES], bottom)
     for (name, (title, color, dashed)), y in zip(CURVES.items(), heights, strict=True):
@@ -177,6 +195,9 @@ def chart(rows: dict[int, Row], step: int, run: str, top: float | int) -> list[S
         shapes.append(Text(CHART_LEFT + CHART_WIDTH + 14, y, label, 12, INKS[name], bold=True))
     shapes.append(Text(CHART_LEFT, bottom + 16, "step 0", 10, GRAY))
     shapes.append(Text(CHART_LEFT + CHART_WIDTH, bottom + 16, f"{last}", 10, GRAY, anchor="end"))
+    across = (CHART_LEFT, CHART_LEFT + CHART_WIDTH)
+    grip = (point(step, 0.0)[0] - 10, top - 4, 20, CHART_HEIGHT + 8)
+    shapes.append(Handle(*grip, "step of RL", "step", step, (0, last), across, step=1))
     words = f"{rows[step]['length']:.1f} words a response"
     return [*shapes, Text(CHART_LEFT + CHART_WIDTH + 14, top - 22, words, 12)]
 

@@ -1,11 +1,11 @@
 """Serving a model: latency, throughput and memory by batch and context, on a roofline."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.display import GRAY, PALE, PALETTE, Disk, Drawing, Line, Rectangle, Text
 from lib.model import ModelConfig
-from lib.scaling.compute import (
+from lib.scaling import (
     DEVICES,
     Device,
     Step,
@@ -20,6 +20,8 @@ from lib.widgets.controls import LogSlider
 from lib.widgets.explorer import Explorer
 from lib.widgets.model_shape import size_text
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.tasks import Task
+from lib.widgets.touch import Handle, Spot
 
 MODELS = {
     "GPT-2": ModelConfig.gpt2(context_length=131_072),
@@ -29,6 +31,10 @@ MODELS = {
     "Llama 3 70B": ModelConfig.llama3_8b(d_model=8192, n_layers=80, n_heads=64, d_ff=28_672),
     "Mixtral 8x7B": ModelConfig.llama3_8b(vocab_size=32_000, n_experts=8, n_active_experts=2),
 }
+TASKS = (
+    Task("A batch of 64 instead of 1. How much longer does one step take?", {"batch": 64.0}),
+    Task("Weights of 4 bits instead of 16. How much faster is a token?", {"weight_bytes": 0.5}),
+)
 PRECISIONS = (("16 bits", 2.0), ("8 bits", 1.0), ("4 bits", 0.5))
 WIDTH, HEIGHT = 720, 408  # px
 LEFT, RIGHT, TOP, BOTTOM = 66, 410, 44, 300  # the plot
@@ -86,7 +92,7 @@ def compute_explorer(start: Serving = Serving()) -> Explorer:
         LogSlider("context", "context", "Tokens of each in the cache.", 16, 131_072, unit="tokens"),
         Dropdown("weight_bytes", "weights", "What one weight takes in memory.", PRECISIONS),
     ]
-    return Explorer(start, controls, DrawingPicture(_draw, WIDTH), _describe)
+    return Explorer(start, controls, DrawingPicture(_draw, WIDTH), _describe, TASKS)
 
 
 def time_text(seconds: float) -> str:
@@ -180,7 +186,26 @@ def _draw(state: Serving) -> Drawing:
                 Rectangle(column + 70, at - 6, 110 * seconds / longest, 12, COLORS[kind]),
                 Text(column + 186, at, time_text(seconds), size=11),
             ]
-    return Drawing(WIDTH, HEIGHT, shapes + _memory_bar(state, device))
+    return Drawing(WIDTH, HEIGHT, shapes + _memory_bar(state, device) + _touch(state))
+
+
+def _touch(state: Serving) -> list:
+    """Decoding's point, whose place on the roof follows the batch; and the precisions."""
+    step = state.step("decode")
+    x, y = _x(step.intensity), _y(step.flops / step.seconds)
+    batches = [float(2**i) for i in range(13)]
+    at = [_x(replace(state, batch=batch).step("decode").intensity) for batch in batches]
+    grip, shapes = (x - 12, y - 12, 24, 24), []
+    for i, (name, count) in enumerate(PRECISIONS):
+        chosen = count == state.weight_bytes
+        box = (RIGHT + 34 + 88 * i, 252, 84, 26)
+        edge = {"edge": GRAY, "edge_width": 2} if chosen else {"edge": PALE}
+        shapes += [
+            Rectangle(*box, **edge),
+            Text(box[0] + 42, 265, name, size=12, anchor="middle", bold=chosen),
+            Spot(*box, f"weights of {name}", {"weight_bytes": count}, chosen),
+        ]
+    return [*shapes, Handle(*grip, "batch", "batch", state.batch, batches, at, log=True)]
 
 
 def _memory_bar(state: Serving, device: Device) -> list:

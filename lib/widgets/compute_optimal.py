@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from lib.display import GRAY, PALETTE, ink
 from lib.scaling import kaplan
 from lib.scaling.allocation import Allocation, isoflop, optimal, tokens_for
-from lib.scaling.checks import Number, Quantity
 from lib.scaling.chinchilla import BESIROGLU, HOFFMANN
+from lib.scaling.fitting import Number, Quantity
 from lib.widgets.choices import Button
 from lib.widgets.controls import FloatSlider, LogSlider
 from lib.widgets.explorer import Explorer
 from lib.widgets.model_shape import size_text
-from lib.widgets.pictures import FigurePicture
+from lib.widgets.pictures import FigurePicture, ends, place
+from lib.widgets.touch import Handle
 
 LEAST, MOST = 1e17, 1e26  # FLOP
 LAWS = {"Hoffmann": HOFFMANN, "Besiroglu": BESIROGLU}
@@ -83,7 +84,7 @@ def compute_optimal_explorer() -> Explorer:
         ),
         LogSlider("times", "your model", "Its size, in units of the best one.", 0.05, 20, "times"),
     ]
-    return Explorer(State(), controls, FigurePicture(_build, _draw, (7.2, 3.5)), describe)
+    return Explorer(State(), controls, FigurePicture(_build, _draw, (7.2, 3.5), _touch), describe)
 
 
 def of_model(parameters: Number, tokens: Number) -> State:
@@ -120,10 +121,10 @@ def _build(figure: Figure) -> SimpleNamespace:
     curves = {n: left.plot(AROUND, AROUND, STYLES[n], color=COLORS[n])[0] for n in LAWS}
     marks = {n: left.plot([1], [0], "o", color=COLORS[n])[0] for n in LAWS}
     dots = {n: right.plot([1], [1], "o", color=COLORS[n])[0] for n in COLORS}
-    for place, name in enumerate(COLORS):
+    for row, name in enumerate(COLORS):
         sizes = plan(name, BUDGETS).parameters
         right.plot(BUDGETS, sizes, STYLES[name], color=COLORS[name])
-        at = (0.03, 0.93 - 0.08 * place)
+        at = (0.03, 0.93 - 0.08 * row)
         text = f"{SAMPLES[STYLES[name]]} {name}"
         right.text(*at, text, color=ink(COLORS[name]), transform=right.transAxes, fontsize=9)
     mine = left.plot([1], [0], "D", color=PALETTE["black"], markersize=7)[0]
@@ -147,3 +148,22 @@ def _draw(artists: SimpleNamespace, state: State) -> None:
     side = "center" if 0.7 < state.times < 1.4 else "left" if state.times > 1 else "right"
     artists.note.set(x=mine.parameters, y=height - 0.009, ha=side)  # outside the valley
     artists.line.set_xdata([state.flop, state.flop])
+
+
+def _touch(artists: SimpleNamespace, state: State) -> list[Handle]:
+    """The reader's model along its curve, and the budget."""
+    left, right = artists.mine.axes, artists.line.axes
+    (x,), (y,) = artists.mine.get_data()
+    x, y = place(left, float(x), float(y))
+    best = float(optimal(BESIROGLU, state.flop).parameters)
+    sizes = ends(left, 0.05 * best, 20 * best)
+    mine = (x - 12, y - 12, 24, 24)
+    budget = ends(right, LEAST, MOST)
+    exponents = (math.log10(LEAST), math.log10(MOST))
+    top, x = place(right, state.flop, right.get_ylim()[1])[1], place(right, state.flop, 1e10)[0]
+    name = "your model's size, in units of the best"
+    line = (x - 10, top, 20, 40)
+    return [
+        Handle(*mine, name, "times", state.times, (0.05, 20), sizes, log=True),
+        Handle(*line, "budget, 10^", "exponent", state.exponent, exponents, budget, step=0.01),
+    ]

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets
 
@@ -19,8 +19,8 @@ from lib.settings import require
 
 S = Any  # a frozen dataclass
 Act = Callable[[Callable[[S], S]], None]  # called with what the reader wants done to the state
-LABEL = {"description_width": "130px"}
-WIDE = "360px"
+LABEL = {"description_width": "112px"}
+WIDE = "100%"
 
 
 def number_text(value: float | int) -> str:
@@ -109,18 +109,24 @@ class Control:
         """Return the range and the unit in words."""
         return ""
 
+    def note(self, state: S) -> str:
+        """Return what stands under the control: what it does, and its range."""
+        limits = self.range(state)
+        return f"{self.explain} ({limits})" if limits else self.explain
+
     def shown(self, state: S) -> str:
         """Return the present value in words."""
         return str(getattr(state, self.field))
 
 
 @dataclass(frozen=True)
-class _Slider(Control):
+class Slider(Control):
     """What the three sliders share. `minimum` and `maximum` may be functions of the State."""
 
     minimum: Any
     maximum: Any
     unit: str = ""
+    whole: ClassVar[bool] = False
 
     def limits(self, state: S) -> tuple[Any, Any]:
         """Return (minimum, maximum) in this state."""
@@ -132,8 +138,10 @@ class _Slider(Control):
     def constrain(self, state: S) -> S:
         """Clamp."""
         low, high = self.limits(state)
-        value = min(max(getattr(state, self.field), low), high)
-        return dataclasses.replace(state, **{self.field: value})
+        value = getattr(state, self.field)
+        require(self.label, value, "(-inf, inf)", whole=self.whole)
+        inside = min(max(value, low), high)  # of the types that ipywidgets takes, not NumPy's
+        return dataclasses.replace(state, **{self.field: (int if self.whole else float)(inside)})
 
     def write(self, widget: ipywidgets.Widget, state: S) -> None:
         """Set the range, then the value (ipywidgets refuses a minimum above the maximum)."""
@@ -153,10 +161,11 @@ class _Slider(Control):
 
 
 @dataclass(frozen=True)
-class IntSlider(_Slider):
+class IntSlider(Slider):
     """A whole number. With `play_ms`, a play button steps it every so many milliseconds."""
 
     play_ms: int = 0
+    whole: ClassVar[bool] = True
 
     def make(self, state: S, act: Act) -> ipywidgets.Widget:
         """Return the slider, or a box of play button and slider joined in the browser."""
@@ -168,6 +177,7 @@ class IntSlider(_Slider):
         ipywidgets.jslink((play, "value"), (slider, "value"))
         for name in ("min", "max"):
             ipywidgets.dlink((slider, name), (play, name))
+        slider.layout.flex = "1 1 auto"
         box = ipywidgets.HBox([slider, play])
         box.slider = slider
         return box
@@ -198,7 +208,7 @@ class IntSlider(_Slider):
 
 
 @dataclass(frozen=True)
-class FloatSlider(_Slider):
+class FloatSlider(Slider):
     """A number on an even grid of `step`."""
 
     step: float | int = 0.1
@@ -230,7 +240,7 @@ class FloatSlider(_Slider):
 
 
 @dataclass(frozen=True)
-class LogSlider(_Slider):
+class LogSlider(Slider):
     """A positive number on a logarithmic scale, `per_decade` stops to a factor of ten.
 
     The slider moves through a list of stops, to which a value between them is added. ipywidgets'

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from lib.display import GRAY, PALE, PALETTE, Drawing, Rectangle, Text
 from lib.model import ModelConfig
 from lib.model.config import RANGES
-from lib.scaling.counts import non_embedding_parameters, parameters, parameters_by_part
+from lib.model.parameters import non_embedding_parameters, parameters, parameters_by_part
 from lib.scaling.memory import BYTES, kv_cache_bytes, training_state_bytes
 from lib.widgets.choices import Button, Dropdown, Toggle
 from lib.widgets.controls import IntSlider, LogSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.touch import Spot
 
 COLORS = {
     "embedding": PALETTE["blue"],
@@ -180,6 +181,13 @@ def _draw(state: Shape) -> Drawing:
             Rectangle(LEFT, y - 8, BAR * count / most, 16, COLORS[name]),
             Text(LEFT + BAR + 8, y, f"{size_text(count)}  ({note})"),
         ]
+        box = (4, y - 11, LEFT + BAR, 22)
+        if name == "head":
+            said = "give the head its own matrix" if state.tied else "tie the head to the embedding"
+            shapes.append(Spot(*box, said, {"tied": not state.tied}))
+        elif name == "feed-forward":
+            said = "GPT-2's kind" if state.gated else "Llama's kind"
+            shapes.append(Spot(*box, said, {"gated": not state.gated}))
     for column, (name, count) in enumerate(memory(config).items()):
         x = 8 + (WIDTH - 16) / 4 * column
         shapes += [

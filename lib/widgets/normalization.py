@@ -7,16 +7,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text
+from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Shape, Text
 from lib.model.normalization import BatchNorm, DynamicTanh, LayerNorm, RMSNorm
 from lib.widgets.choices import Dropdown
 from lib.widgets.controls import FloatSlider
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.tasks import Task
+from lib.widgets.touch import Handle, Spot
 
 WIDTH, ROW, TOP = 720, 74, 42  # CSS pixels
 LEFT, BAR, REACH = 160, 38, 30  # where bars begin, from bar to bar, height of the largest
 FEATURES = 8
+TASKS = (
+    Task("The shift grows to 5. Which norm's bars stay as they are?", {"shift": 5.0}),
+    Task("One feature gets 40 more. What happens to the other seven?", {"outlier": 40.0}),
+)
 # The vector, and the three other tokens of BatchNorm's batch: standard deviation near 1.
 VECTOR = (1.2, -0.4, 0.7, -1.5, 0.3, -0.9, 1.6, -0.6)
 OTHERS = (
@@ -75,7 +81,7 @@ def normalization_explorer() -> Explorer:
             (("stay as they are", "still"), ("are moved alike", "moved")),
         ),
     ]
-    return Explorer(State(), controls, DrawingPicture(draw, WIDTH), describe)
+    return Explorer(State(), controls, DrawingPicture(draw, WIDTH), describe, TASKS)
 
 
 def draw(state: State) -> Drawing:
@@ -90,19 +96,30 @@ def draw(state: State) -> Drawing:
     for i, (name, values) in enumerate(rows.items()):
         before = torch.tensor(VECTOR) if i == 0 else unmoved[name]
         shapes += row(TOP + i * ROW, name, values, before)
-    return Drawing(WIDTH, TOP + len(rows) * ROW, shapes)
+    return Drawing(WIDTH, TOP + len(rows) * ROW, shapes + touch(state))
 
 
-def row(
-    top: int, name: str, values: Float[Tensor, "C"], before: Float[Tensor, "C"]
-) -> list[Text | Line | Rectangle]:
+def touch(state: State) -> list[Shape]:
+    """The third bar can be pulled up and down; a click on BatchNorm moves its other tokens too."""
+    middle, x = TOP + ROW / 2 - 4, LEFT + 2 * BAR
+    at, y = (middle + REACH, middle - REACH), middle - REACH * state.outlier / 40
+    grip = (x - 7, y - 10, BAR, 20)
+    batch = (4, TOP + 3 * ROW, LEFT - 14, ROW - 8)
+    other, name = ("still", "leave") if state.batch == "moved" else ("moved", "move")
+    return [
+        Handle(*grip, "outlier", "outlier", state.outlier, (-40, 40), at, "y", step=1),
+        Spot(*batch, f"{name} BatchNorm's other tokens", {"batch": other}),
+    ]
+
+
+def row(top: int, name: str, values: Float[Tensor, "C"], before: Float[Tensor, "C"]) -> list[Shape]:
     """A row of bars around a zero line; the largest number fills its height."""
     middle = top + ROW / 2 - 4
     largest = max(values.abs().max().item(), before.abs().max().item(), 1e-9)
     rms, mean = values.square().mean().sqrt().item(), round(values.mean().item(), 2)
     same = torch.allclose(values, before, atol=0.02)
     color = PALETTE["black"] if name == "the vector" else PALETTE["blue"]
-    shapes: list[Text | Line | Rectangle] = [
+    shapes: list[Shape] = [
         Text(10, middle - 8, name, 14, bold=True),
         Text(10, middle + 10, f"bars up to ±{largest:.2f}", 11, GRAY),
         Line([(LEFT - 6, middle), (LEFT + FEATURES * BAR, middle)], GRAY),

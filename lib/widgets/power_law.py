@@ -1,6 +1,6 @@
 """The power-law widget: two laws that agree on two points, on three kinds of axes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,18 +8,25 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lib.display import GRAY, PALETTE, ink
-from lib.scaling.power_laws import Exponential, Law, PowerLaw, gain_of_doubling
+from lib.scaling.fitting import Exponential, Law, PowerLaw, gain_of_doubling
 from lib.widgets.controls import FloatSlider, LogSlider
 from lib.widgets.explorer import Explorer
-from lib.widgets.pictures import FigurePicture
+from lib.widgets.pictures import FigurePicture, ends, place
+from lib.widgets.tasks import Task
+from lib.widgets.touch import Handle
 
 START, END = 1.0, 1000.0  # x runs from one unit (of parameters, data or compute) to a thousand
 LOSS = 4.0  # both laws at x = 1
+LOWEST = 0.02  # y where logarithmic axes end
 XS = np.geomspace(START, END, 300)
 PANELS = (
     ("linear axes", "linear", "linear"),
     ("semi-log: y logarithmic", "linear", "log"),
     ("log-log", "log", "log"),
+)
+TASKS = (
+    Task("The floor rises to 2. Which line on log-log axes stays straight?", {"floor": 2.0}),
+    Task("The exponent falls to 0.1. What share does a doubling take?", {"exponent": 0.1}),
 )
 COLORS = {"power law": PALETTE["blue"], "exponential": PALETTE["red"]}
 
@@ -51,7 +58,9 @@ def power_law_explorer() -> Explorer:
         LogSlider("common", "second common x", "Where the two laws meet again.", 2, 500),
         LogSlider("at", "look at x", "From here to 2x: the next doubling.", 1, 500),
     ]
-    return Explorer(State(), controls, FigurePicture(_build, _draw, (7.2, 3.3)), describe)
+    return Explorer(
+        State(), controls, FigurePicture(_build, _draw, (7.2, 3.3), _touch), describe, TASKS
+    )
 
 
 def describe(state: State) -> str:
@@ -74,7 +83,7 @@ def _build(figure: Figure) -> SimpleNamespace:
     lines, dots, commons, slices = {}, {}, [], []
     for ax, (title, x_scale, y_scale) in zip(axes, PANELS, strict=True):
         ax.set(xscale=x_scale, yscale=y_scale, title=title, xlim=(START, END))
-        ax.set(ylim=(0, 4.3) if y_scale == "linear" else (0.02, 5.5))
+        ax.set(ylim=(0, 4.3) if y_scale == "linear" else (LOWEST, 5.5))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         if y_scale == "log":
             ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
@@ -109,3 +118,21 @@ def _draw(artists: SimpleNamespace, state: State) -> None:
     for patch in artists.slices:
         patch.set_x(state.at)
         patch.set_width(state.at)
+
+
+def _touch(artists: SimpleNamespace, state: State) -> list[Handle]:
+    """On log-log axes: where to look, the second common point, and the power law's exponent."""
+    axes, law = artists.commons[-1].axes, state.laws()["power law"]
+    across, handles = ends(axes, START, END), []
+    for name, field in (("where to look", "at"), ("second common point", "common")):
+        value = getattr(state, field)
+        x, y = place(axes, value, float(law(value)))
+        box = (x - 11, y - 11, 22, 22)
+        handles.append(Handle(*box, name, field, value, (START, END), across, log=True))
+    slopes = [round(0.05 * i, 2) for i in range(1, 31)]
+    last = [float(replace(state, exponent=p).laws()["power law"](END)) for p in slopes]
+    at = [place(axes, END, max(y, LOWEST))[1] for y in last]
+    x, y = place(axes, END, max(float(law(END)), LOWEST))
+    box = (x - 12, y - 12, 24, 24)
+    name = "exponent of the power law"
+    return [*handles, Handle(*box, name, "exponent", state.exponent, slopes, at, "y", step=0.01)]

@@ -7,6 +7,7 @@ there is the toy of `lib.model.toy`, whose numbers can be followed by hand.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from lib.display import visible
 from lib.model import LanguageModel
 from lib.model.inspection import layer_steps
+from lib.settings import require_kind
 from lib.tokenization import BPETokenizer
 from lib.widgets.choices import Dropdown, TextInput, Toggle
 from lib.widgets.controls import FloatSlider, IntSlider
@@ -21,14 +23,22 @@ from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
 from lib.widgets.qkv_drawing import WIDTH, qkv_drawing
 from lib.widgets.qkv_steps import Layer, State, attend, toy_layer
+from lib.widgets.tasks import Task
 
 MOST_TOKENS = 14
+TASKS = (
+    Task("The scale is set to 0. What must the weights become?", {"scale": 0.0}),
+    Task("The window is set to 3. Where does the weight go without Keller?", {"window": 3}),
+    Task("Head 8 instead of head 6. What does the last token look at?", {"head": 8}),
+)
 
 
 class Source:
     """Layers of whatever the state names; a text is run through the model once."""
 
     def __init__(self, model: LanguageModel, tokenizer: BPETokenizer):
+        require_kind("model", model, LanguageModel)
+        require_kind("tokenizer", tokenizer, BPETokenizer)
         config = model.config
         if config.window or config.learned_sinks or config.attention_softcap:
             raise ValueError("the widget shows attention without windows, sinks and soft-caps")
@@ -73,33 +83,44 @@ def describe(layer: Layer, state: State) -> str:
     )
 
 
+def first_state(source: Source) -> State:
+    """The usual state, or the nearest to it that a smaller model has."""
+    usual = State()
+    state = replace(usual, layer=min(usual.layer, source.n_layers(usual) - 1))
+    heads, tokens, width = source.layer(state).query.shape
+    return replace(
+        state,
+        head=min(usual.head, heads - 1),
+        query=min(usual.query, tokens - 1),
+        component=min(usual.component, width - 1),
+    )
+
+
 def qkv_explorer(
     model: LanguageModel, tokenizer: BPETokenizer, state: State | None = None
 ) -> Explorer:
     """The widget. Raises ValueError for a model whose attention it does not show."""
     source = Source(model, tokenizer)
+    state = first_state(source) if state is None else state
+    require_kind("state", state, State)
 
     def last(name: str, dimension: int) -> Callable[[State], int]:
         return lambda state: getattr(source.layer(state), name).shape[dimension] - 1
 
+    def left_out(state: State) -> str:
+        layer = source.layer(state)
+        cut = f"Only the first {len(layer.tokens)} tokens are shown, {layer.left_out} are cut."
+        return cut if layer.left_out else ""
+
     return Explorer(
-        state or State(),
+        state,
         [
-            Dropdown(
-                "source",
-                "heads of",
-                "A trained model, or the toy of four words.",
-                [("the model, on your text", "model"), ("the toy", "toy")],
-            ),
-            TextInput("text", "text", "What the model reads.", max_length=80),
+            TextInput("text", "text", "What the model reads.", max_length=80, cut=left_out),
             IntSlider(
                 "layer", "layer", "Layer 0 comes first.", 0, lambda s: source.n_layers(s) - 1
             ),
-            IntSlider("head", "head", "One head of this layer.", 0, last("query", 0)),
-            IntSlider("query", "query token", "Whose query it is.", 0, last("query", 1)),
             IntSlider("step", "step", "How far to unfold.", 1, 6, "of 6", play_ms=1200),
             FloatSlider("scale", "scale", "Times 1/√d; 1 is usual.", 0.0, 8.0, step=0.1),
-            Toggle("causal", "causal mask", "Hides keys after the query."),
             IntSlider(
                 "window",
                 "window",
@@ -108,9 +129,19 @@ def qkv_explorer(
                 lambda s: len(source.layer(s).tokens),
                 "tokens",
             ),
+            Toggle("causal", "causal mask", "Hides keys after the query."),
+            IntSlider("query", "query token", "Whose query it is.", 0, last("query", 1)),
+            IntSlider("head", "head", "One head of this layer.", 0, last("query", 0)),
+            Dropdown(
+                "source",
+                "heads of",
+                "A trained model, or the toy of four words.",
+                [("the model, on your text", "model"), ("the toy", "toy")],
+            ),
             IntSlider("component", "component of q", "The orange one.", 0, last("query", 2)),
             FloatSlider("shift", "add to it", "Added to this one.", -8.0, 8.0, step=0.25),
         ],
         DrawingPicture(lambda state: qkv_drawing(source.layer(state), state), WIDTH),
         lambda state: describe(source.layer(state), state),
+        TASKS if source.layer(state).query.shape[0] > 8 else (),
     )

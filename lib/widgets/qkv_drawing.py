@@ -5,12 +5,14 @@ multiplied with, the output below the values that it is a mixture of.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 
 from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, text_width
 from lib.widgets.qkv_steps import Layer, Row, State, attend
+from lib.widgets.touch import Handle, Revealed, Spot
 
 Array = np.ndarray
 WIDTH, ROW = 800, 25  # CSS pixels
@@ -36,7 +38,49 @@ def qkv_drawing(layer: Layer, state: State) -> Drawing:
     if state.step >= 6:
         shapes += _values(layer, state, row)
     strip, height = _all_heads(weights, layer, state, table_end)
-    return Drawing(WIDTH, round(table_end + height), shapes + strip)
+    shapes += strip + _touch(layer, state, row)
+    return Drawing(WIDTH, round(table_end + height), shapes)
+
+
+def _touch(layer: Layer, state: State, row: Row) -> list:
+    """Tokens to make the query, steps to unfold to, keys that show their product, a component."""
+    shapes: list = []
+    ends = (KEY, SCORE - 50, SCALED - 58, MASKED - 50, BAR, WEIGHT + 4, WIDTH - 4)
+    for step, (left, right) in enumerate(pairwise(ends), start=1):
+        name, chosen = f"unfold to step {step}", step == state.step
+        shapes.append(Spot(left, 34, right - left, 34, name, {"step": step}, chosen))
+    size = _size(layer.key[state.head].numpy() * row.query)
+    for i, token in enumerate(layer.tokens):
+        top, chosen = _middle(i) - ROW / 2, i == state.query
+        name = f"make “{token}”, token {i}, the query"
+        shapes.append(Spot(4, top, KEY - 8, ROW, name, {"query": i}, chosen))
+        name = f"the query times the key of “{token}”"
+        shapes.append(Spot(KEY - 2, top, VECTOR + 4, ROW, name, reveals=f"key {i}"))
+    for i in range(len(layer.tokens)):
+        shapes.append(Revealed(f"key {i}", _product(layer, state, row, i, size)))
+    width = VECTOR / len(row.query)
+    first, last = KEY + width / 2, KEY + VECTOR - width / 2
+    middle = KEY + (state.component + 0.5) * width
+    values = (0, len(row.query) - 1)
+    name = "component of the query"
+    grip = (middle - 10, 70, 20, ROW + 2)
+    return [
+        *shapes,
+        Handle(*grip, name, "component", state.component, values, (first, last), step=1),
+    ]
+
+
+def _product(layer: Layer, state: State, row: Row, key: int, size: float) -> list:
+    """The products of the query's and one key's components, in a box beside the key."""
+    x, y = KEY + VECTOR + 8, _middle(key) - ROW - 2
+    product = row.query * layer.key[state.head, key].numpy()
+    name = short(layer.tokens[key], 70, 11)
+    text = f"q × k of “{name}”: they sum to {_signed(float(product.sum()))}"
+    return [
+        Rectangle(x - 4, y - 14, 268, 62, "#FFFFFF", edge=PALETTE["orange"]),
+        Text(x + 2, y, text, size=11, bold=True),
+        *_vector(product, x + 44, y + 26, size, PALETTE["purple"]),
+    ]
 
 
 def _middle(key: int) -> float:
@@ -211,6 +255,8 @@ def _all_heads(
         share = f"{weights[head, state.query, best]:.0%}"
         shapes.append(Text(x, y + side + 11, name, size=10, mono=True))
         shapes.append(Text(x + side, y + side + 11, share, size=10, anchor="end"))
+        box = (x - 2, y - 18, side + 4, side + 36)
+        shapes.append(Spot(*box, f"show head {head}", {"head": head}, chosen))
     return shapes, 44 + side + 26
 
 

@@ -10,15 +10,19 @@ from torch import Tensor
 from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, visible
 from lib.model.balancing import bias_step, expert_counts, load, load_balancing_loss, load_entropy
 from lib.model.routing import RANGES, RouterConfig, Routing, capacity, route, within_capacity
+from lib.settings import require, require_kind
+from lib.tokenization.pretokenization import as_texts, check_text
 from lib.widgets.choices import Button, Dropdown
 from lib.widgets.controls import FloatSlider, IntSlider, within
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.touch import Handle, Spot
 
 WIDTH, TOP, CELL = 720, 64, 24  # px
 WORDS = 90  # px for the token of a row
 STEP = 0.005  # how far one balancing step moves a bias
 SHOWN = 12  # tokens
+MOST_EXPERTS = 18
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,26 @@ def routing_explorer(logits: Tensor | None = None, words: Sequence[str] | None =
     """Where the tokens of a text go, and the load of each expert.
 
     `logits` has a row for each token and a column for each expert (default: made up), `words` the
-    tokens. Raises ValueError if they do not fit together or hold fewer than 12 tokens.
+    tokens. Raises ValueError if they do not fit together, hold fewer than 12 tokens or more than 18
+    experts, for which there is no room, or NaN.
     """
-    logits = example_logits() if logits is None else logits.detach().float()
-    words = [f"token {i + 1}" for i in range(len(logits))] if words is None else list(words)
+    logits = example_logits() if logits is None else logits
+    require_kind("logits", logits, Tensor)
+    if logits.dim() != 2 or not 1 <= logits.shape[1] <= MOST_EXPERTS or logits.is_complex():
+        kind = f"{logits.dtype} of shape {tuple(logits.shape)}"
+        raise ValueError(
+            f"logits must be (token, expert), up to {MOST_EXPERTS} experts, got {kind}"
+        )
+    logits = logits.detach().float()
+    if logits.is_meta or not logits.isfinite().all():
+        raise ValueError("logits must be finite numbers")
+    words = (
+        [f"token {i + 1}" for i in range(len(logits))]
+        if words is None
+        else as_texts("words", words)
+    )
+    for word in words:
+        check_text(word)
     if len(words) != len(logits) or len(words) < SHOWN:
         raise ValueError(
             f"logits and words must be of as many tokens, {SHOWN} or more, "
@@ -90,8 +110,9 @@ def routing_explorer(logits: Tensor | None = None, words: Sequence[str] | None =
         )
 
     def draw(state: State) -> Drawing:
+        require("first", state.first, f"[0, {len(words) - SHOWN}]", whole=True)
         routing, (shares, entropy, _, lost) = routing_of(state), numbers(state)
-        rows = _tokens(routing, words, state.first)
+        rows = _tokens(routing, words, state.first, state.k)
         bars = _loads(routing, shares, state)
         title = f"entropy of loads {entropy:.2f} of 1;  dropped {lost:.0%}"
         shapes = [
@@ -114,7 +135,7 @@ def routing_explorer(logits: Tensor | None = None, words: Sequence[str] | None =
     return Explorer(State(), controls, DrawingPicture(draw, WIDTH), describe)
 
 
-def _tokens(routing: Routing, words: Sequence[str], first: int) -> list:
+def _tokens(routing: Routing, words: Sequence[str], first: int, k: int) -> list:
     """A row for each token, a cell for each expert: the darker, the more it counts."""
     n_experts = routing.logits.shape[1]
     shapes: list = [
@@ -122,6 +143,10 @@ def _tokens(routing: Routing, words: Sequence[str], first: int) -> list:
         for i in range(n_experts)
     ]
     shapes.append(Text(WORDS - 8, TOP - 10, "token, expert", size=11, anchor="end", color=GRAY))
+    for expert in range(n_experts):
+        box = (WORDS + expert * CELL, TOP - 20, CELL, 20)
+        chosen, name = expert + 1 == k, f"{expert + 1} experts for each token"
+        shapes.append(Spot(*box, name, {"k": expert + 1}, chosen))
     for row in range(SHOWN):
         y, token = TOP + row * CELL, first + row
         weights = dict(
@@ -162,6 +187,14 @@ def _loads(routing: Routing, shares: Tensor, state: State) -> list:
             Text(middle, bottom - share * scale - 8, f"{share:.0%}", size=10, anchor="middle"),
             Text(middle, bottom + 12, str(expert), size=11, anchor="middle", color=GRAY),
         ]
+    factors = (0.5, 4.0)
+    at = tuple(bottom - scale * factor / n_experts for factor in factors)
+    y = max(bottom - scale * state.capacity_factor / n_experts, TOP)
+    grip = (left + n_experts * width - 4, y - 11, 44, 22)
+    shapes.append(
+        Handle(*grip, "capacity", "capacity_factor", state.capacity_factor, factors, at, "y",
+               step=0.05)
+    )  # fmt: skip
     limit = state.capacity_factor / n_experts
     for share, name, color in ((1 / n_experts, "alike", GRAY), (limit, "full", "#A03000")):
         if share <= top_share:

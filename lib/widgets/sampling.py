@@ -15,6 +15,8 @@ from lib.generation.config import RANGES, GenerationConfig
 from lib.generation.logits import History
 from lib.generation.measures import Step, follow
 from lib.model import LanguageModel
+from lib.model.inputs import check_prompt
+from lib.settings import require_kind, shortened
 from lib.tokenization import BPETokenizer
 from lib.widgets.choices import Button, Reorder, TextInput
 from lib.widgets.controls import Act, Control, FloatSlider, IntSlider, within
@@ -52,6 +54,12 @@ class State:
     draws: int = 200
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.new_ids, tuple) or any(type(i) is not int for i in self.new_ids):
+            raise ValueError(f"new_ids must be a tuple of ids, got {shortened(self.new_ids)}")
+        if not isinstance(self.order, tuple) or sorted(map(str, self.order)) != sorted(ORDER):
+            raise ValueError(f"order must name {ORDER} once each, got {shortened(self.order)}")
+
     @property
     def config(self) -> GenerationConfig:
         """The settings, as `generate` would take them."""
@@ -67,11 +75,15 @@ def sampling_explorer(
 
     An empty text begins after the tokenizer's end-of-text token.
     """
+    require_kind("model", model, LanguageModel)
+    require_kind("tokenizer", tokenizer, BPETokenizer)
 
     @lru_cache(maxsize=64)
     def ids_of(prompt: str, new_ids: tuple[int, ...]) -> tuple[Tensor, int]:
         start = tokenizer.encode(prompt) or [tokenizer.eos_id or 0]
-        return torch.tensor([[*start, *new_ids]]), len(start)
+        ids = torch.tensor([[*start, *new_ids]])
+        check_prompt(model.config, ids)
+        return ids, len(start)
 
     @lru_cache(maxsize=64)
     @torch.inference_mode()
@@ -88,7 +100,7 @@ def sampling_explorer(
     @lru_cache(maxsize=8)
     def counts(state: State) -> Tensor:
         p = steps(state)[-1].logits.softmax(dim=-1)[0]
-        generator = torch.Generator().manual_seed(state.seed)
+        generator = torch.Generator().manual_seed(int(state.seed))
         drawn = torch.multinomial(p, max(state.draws, 1), replacement=True, generator=generator)
         return torch.bincount(drawn, minlength=len(p))
 
@@ -115,7 +127,8 @@ def sampling_explorer(
         text = tokenizer.decode(state.new_ids)
         drawn = counts(state) if state.draws else None
         name = partial(label, tokenizer)
-        return picture(steps(state), drawn, state.draws, state.prompt, text, name)
+        moved = (state.temperature, state.top_p)
+        return picture(steps(state), drawn, state.draws, state.prompt, text, name, *moved)
 
     return Explorer(State(prompt), controls(step_forward), DrawingPicture(draw, WIDTH), describe)
 

@@ -6,10 +6,20 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from lib.display import GRAY, PALE, PALETTE, Drawing, Line, Rectangle, Text, text_width, visible
+from lib.display import (
+    GRAY,
+    PALE,
+    PALETTE,
+    Drawing,
+    Line,
+    Rectangle,
+    Shape,
+    Text,
+    text_width,
+    visible,
+)
 from lib.generation.measures import Step
-
-Shape = Line | Rectangle | Text
+from lib.widgets.touch import Handle
 
 WIDTH, ROWS, ROW = 720, 12, 20  # CSS pixels, tokens shown, their height
 LEFT, BARS, TABLE = 118, 250, 432  # where bars begin, how long they get, where the table begins
@@ -23,6 +33,8 @@ def picture(
     prompt: str,
     added: str,
     name: Callable[[int], str],
+    temperature: float | int,
+    top_p: float | int,
 ) -> Drawing:
     """Bars of the likeliest tokens, a table of the steps, and the whole curve with every cut.
 
@@ -33,7 +45,39 @@ def picture(
     order = before.argsort(descending=True)
     shapes = header(prompt, added)
     shapes += bars(before, after, drawn, n_draws, order[:ROWS].tolist(), name)
-    return Drawing(WIDTH, 530, [*shapes, *table(steps), *curve(before[order], steps, order)])
+    shapes += [*table(steps), *curve(before[order], steps, order)]
+    return Drawing(WIDTH, 530, [*shapes, *touch(before[order], steps, temperature, top_p)])
+
+
+def touch(
+    sorted_p: Tensor, steps: list[Step], temperature: float | int, top_p: float | int
+) -> list[Shape]:
+    """A thermometer below the bars, and a grip where top_p cuts the curve.
+
+    What top_p cuts depends on the steps before it: at each value it is the rank where their
+    probabilities, summed, first reach it.
+    """
+    track, y = (LEFT, LEFT + BARS), TOP + ROWS * ROW + 12
+    share = math.log(temperature / 0.1) / math.log(30)
+    x = track[0] + share * BARS
+    shapes: list[Shape] = [
+        Line([(track[0], y), (track[1], y)], GRAY, 2),
+        Text(track[0] - 6, y, "temperature", 11, GRAY, "end"),
+        Text(track[1] + 14, y, f"{temperature:.2f}", 11),
+        Rectangle(x - 3, y - 8, 6, 16, PALETTE["red"]),
+        Handle(x - 12, y - 12, 24, 24, "temperature", "temperature", temperature, (0.1, 3.0),
+               track, log=True, step=0.05),
+    ]  # fmt: skip
+    names = [step.name for step in steps]
+    entering = steps[names.index("top_p") - 1] if "top_p" in names else steps[-1]
+    summed = entering.logits.softmax(dim=-1)[0].sort(descending=True).values.cumsum(0)
+    values = [round(0.05 * i, 2) for i in range(1, 21)]
+    scale = (WIDTH - LEFT - 20) / math.log(len(sorted_p))
+    ranks = [int((summed < value - 1e-6).sum()) + 1 for value in values]
+    at = [LEFT + scale * math.log(min(rank, len(sorted_p))) + 2 for rank in ranks]
+    cut = at[min(max(round(top_p / 0.05), 1), 20) - 1]
+    grip = (cut - 10, CURVE_TOP + CURVE_HEIGHT - 40, 20, 40)
+    return [*shapes, Handle(*grip, "top_p", "top_p", top_p, values, at, step=0.05)]
 
 
 def header(prompt: str, added: str) -> list[Shape]:
@@ -79,7 +123,7 @@ def bars(
 
 def table(steps: list[Step]) -> list[Shape]:
     """A line for each step: tokens left, mass kept, entropy, effective vocabulary."""
-    right = (TABLE + 146, TABLE + 196, TABLE + 240, TABLE + 284)
+    right = (TABLE + 134, TABLE + 180, TABLE + 227, TABLE + 274)
     shapes = [
         Text(x, 46, word, 10, GRAY, "end")
         for x, word in zip(right, ("tokens", "keeps", "entropy", "exp H"), strict=True)
@@ -87,7 +131,8 @@ def table(steps: list[Step]) -> list[Shape]:
     for row, step in enumerate(steps):
         y = TOP + 8 + 22 * row
         cells = (f"{step.tokens:,}", f"{step.mass:.1%}", f"{step.entropy:.2f}")
-        cells += (f"{math.exp(step.entropy):,.1f}",)
+        effective = math.exp(step.entropy)
+        cells += (f"{effective:,.1f}" if effective < 1000 else f"{effective:,.0f}",)
         shapes.append(Text(TABLE, y, step.name, 11, bold=step is steps[-1]))
         shapes += [Text(x, y, cell, 11, anchor="end") for x, cell in zip(right, cells, strict=True)]
     return shapes

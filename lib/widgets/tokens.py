@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle
+from typing import Any
 
 from lib.display import (
     PALETTE,
     Drawing,
     Rectangle,
+    Shape,
     Text,
     png_bundle,
     publish,
@@ -16,17 +18,20 @@ from lib.display import (
     text_width,
     visible,
 )
+from lib.settings import shortened
 from lib.tokenization import BPETokenizer, UnigramTokenizer, WordPieceTokenizer
 from lib.widgets.choices import Button, Dropdown, TextInput
 from lib.widgets.controls import IntSlider
 from lib.widgets.explorer import Explorer
 from lib.widgets.pictures import DrawingPicture
+from lib.widgets.touch import Revealed, Spot
 
 Tokenizer = BPETokenizer | WordPieceTokenizer | UnigramTokenizer
 
 WIDTH, MARGIN, GAP = 720, 10, 3  # CSS pixels
 ROW, BOX = 62, 54
 MOST_ROWS = 9
+Number = float | int
 EXAMPLES = (
     "The tokenizer tokenizes tokens.",
     "strawberry, 3.14159, 1234567",
@@ -54,6 +59,11 @@ class Token:
     data: bytes
 
 
+def _check(tokenizer: Any) -> None:
+    if not isinstance(tokenizer, Tokenizer):
+        raise ValueError(f"{shortened(tokenizer)} is none of the tokenizers of lib.tokenization")
+
+
 def bpe_tokens(tokenizer: BPETokenizer, ids: list[int]) -> list[Token]:
     """Tokens with their bytes; bytes that are no whole character show in hexadecimal."""
     return [Token(i, label_of(tokenizer.id_to_bytes(i)), tokenizer.id_to_bytes(i)) for i in ids]
@@ -75,6 +85,7 @@ def other_tokens(tokenizer: WordPieceTokenizer | UnigramTokenizer, text: str) ->
 
 def tokens_of(tokenizer: Tokenizer, text: str) -> list[Token]:
     """The tokens of `text` as they are shown."""
+    _check(tokenizer)
     if isinstance(tokenizer, BPETokenizer):
         return bpe_tokens(tokenizer, tokenizer.encode(text))
     return other_tokens(tokenizer, text)
@@ -107,7 +118,7 @@ def replay(tokenizer: BPETokenizer, text: str) -> tuple[list[list[int]], list[in
 
 def token_drawing(tokens: list[Token]) -> Drawing:
     """Boxes in rows: the text, its id below, its bytes below that."""
-    shapes, x, row, colors = [], MARGIN, 0, cycle(COLORS)
+    shapes, x, row, colors, over = [], MARGIN, 0, cycle(COLORS), []
     for at, token in enumerate(tokens):
         label = token.label if len(token.label) <= 40 else token.label[:39] + "…"
         bytes_shown = token.data.hex(" ").upper()
@@ -129,8 +140,23 @@ def token_drawing(tokens: list[Token]) -> Drawing:
             Text(middle, y + 32, str(token.id), 10, ink, "middle"),
             Text(middle, y + 45, bytes_shown, 8, ink, "middle", mono=True),
         ]
+        over += _detail(at, len(tokens), token, x, y, width)
         x += width + GAP
-    return Drawing(WIDTH, MARGIN + min(row + 1, MOST_ROWS) * ROW + 20 * (row == MOST_ROWS), shapes)
+    height = MARGIN + min(row + 1, MOST_ROWS) * ROW + 20 * (row == MOST_ROWS)
+    return Drawing(WIDTH, height, shapes + over)
+
+
+def _detail(at: int, n: int, token: Token, x: Number, y: Number, width: Number) -> list[Shape]:
+    """What shows over a token that is touched: its id and its bytes in letters that can be read."""
+    bytes_shown = token.data.hex(" ").upper()
+    cut = bytes_shown if len(bytes_shown) <= 47 else bytes_shown[:44] + " …"
+    texts = (f"token {at + 1} of {n}: id {token.id}", f"{len(token.data)} bytes: {cut}")
+    wide = max(text_width(text, 12) for text in texts) + 12
+    left = min(x, WIDTH - wide - 2)
+    box = [Rectangle(left, y + 4, wide, BOX - 8, "#FFFFFF", edge="#222222")]
+    box += [Text(left + 6, y + 16 + 20 * i, text, 12) for i, text in enumerate(texts)]
+    name = f"{token.label}: {texts[0]}"
+    return [Revealed(f"token {at}", box), Spot(x, y, width, BOX, name, reveals=f"token {at}")]
 
 
 def token_explorer(tokenizers: Mapping[str, Tokenizer], text: str = EXAMPLES[0]) -> Explorer:
@@ -138,8 +164,13 @@ def token_explorer(tokenizers: Mapping[str, Tokenizer], text: str = EXAMPLES[0])
 
     Raises ValueError if there is no tokenizer to choose.
     """
-    if not tokenizers:
-        raise ValueError("token_explorer needs at least one tokenizer, got none")
+    if not isinstance(tokenizers, Mapping) or not tokenizers:
+        raise ValueError(
+            "token_explorer needs at least one tokenizer in a dict of names, got "
+            f"{shortened(tokenizers)}"
+        )
+    for tokenizer in tokenizers.values():
+        _check(tokenizer)
 
     @lru_cache(maxsize=64)
     def stages(text: str, name: str) -> tuple[list[list[int]], list[int]]:

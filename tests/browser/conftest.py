@@ -6,6 +6,7 @@ They take minutes and need a browser, so plain pytest and `make test` leave them
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -19,14 +20,17 @@ import pytest
 
 from lib.files import write_file
 from tools.bench.measure import machine
+from tools.book.widgets import WIDGETS
 from tools.browser import find_browser
 from tools.course import ROOT
+from tools.links import COURSE
 
 if "COURSE_BROWSER" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
 
 SCREENSHOTS = ROOT / "build" / "browser"
 WIDE, TABLET = {"width": 1280, "height": 900}, {"width": 820, "height": 1180}
+PHONE = {"width": 390, "height": 844}
 # Quiet: no question about news, no look for updates.
 SETTINGS = {
     "apputils-extension/notification.jupyterlab-settings": {
@@ -66,15 +70,35 @@ def page(browser):
 def record():
     """Keeps measured times by widget, and writes them to build/browser/latency.json at the end.
 
-    `make test-browser RECORD=1` writes them to figures/browser.json too, for the README.
+    `make test-browser RECORD=1` writes them to figures/browser.json too, for docs/evidence.md. With
+    a time stands how many processes wanted each core, since a busy machine is slow.
     """
     measured = {}
-    yield measured.__setitem__
-    result = {"machine": machine(), "widgets": dict(sorted(measured.items()))}
-    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    (SCREENSHOTS / "latency.json").write_text(text)
+
+    def keep(name, row):
+        measured[name] = {**row, "load": round(os.getloadavg()[0] / os.cpu_count(), 1)}
+
+    yield keep
+    (SCREENSHOTS / "latency.json").write_text(as_text(measured))
+    recorded = ROOT / "figures" / "browser.json"
     if os.environ.get("COURSE_RECORD"):
-        write_file(ROOT / "figures" / "browser.json", text)
+        write_file(recorded, as_text(earlier(recorded) | measured))
+
+
+def as_text(rows):
+    """The file of measured times."""
+    result = {"machine": machine(), "widgets": dict(sorted(rows.items()))}
+    return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+
+
+def earlier(path):
+    """What was measured before on the same machine, of widgets that are still there."""
+    result = json.loads(path.read_text()) if path.exists() else {}
+    if result.get("machine") != machine():
+        return {}
+    known = {*COURSE, *(f"book, {widget.name}" for widget in WIDGETS)}
+    whose = re.compile(r"(book, \w+|\w+)")
+    return {n: row for n, row in result["widgets"].items() if whose.match(n)[0] in known}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ function stops(root) {
 // The words that stand for a control: its label, its text, or the label beside a slider's handle.
 function nameOf(element) {
   const own = element.getAttribute("aria-label") || element.textContent.trim() || element.title;
-  if (element.matches("button")) return own;
+  if (element.matches("button, svg *")) return own;
   const labels = element.labels ? [...element.labels].map((l) => l.textContent.trim()) : [];
   if (labels.find(Boolean)) return labels.find(Boolean);
   for (let box = element.parentElement; box; box = box.parentElement) {
@@ -126,4 +126,72 @@ function timeKey(root) {
   });
 }
 
-window.probe = { stops, nameOf, faint, sticksOut, pictureOf, timeKey };
+// Rules that axe has too, on the whole page: names of links, buttons and fields, levels of headings,
+// heads of tables, what scrolls and cannot be reached, ids used twice, alt texts.
+function faults() {
+  const found = [];
+  const there = (e) => e.getClientRects().length > 0;
+  const named = (e) =>
+    e.getAttribute("aria-label") || e.textContent.trim() || e.title || e.querySelector("img[alt]:not([alt=''])");
+  const note = (rule, e) => found.push(`${rule}: ${e.outerHTML.slice(0, 90)}`);
+  const check = (selector, rule, wrong) => {
+    for (const e of document.querySelectorAll(selector)) if (there(e) && wrong(e)) note(rule, e);
+  };
+  check("a[href], button, summary, [role=button], [role=slider]", "no name", (e) => !named(e));
+  check("input:not([type=hidden]), select, textarea", "no label", (e) =>
+    !(e.getAttribute("aria-label") || e.title || e.placeholder || [...e.labels].some((l) => l.textContent.trim())));
+  check("[role=heading]", "no level", (e) => !e.getAttribute("aria-level"));
+  check("th", "empty head of a column", (e) => !e.textContent.trim());
+  check("img", "no alt text", (e) => !e.hasAttribute("alt"));
+  check("pre, .table-wrapper, div.math, .player-picture", "scrolls and has no focus", (e) =>
+    e.scrollWidth > e.clientWidth + 1 && e.tabIndex < 0 && !e.querySelector("[tabindex='0'], a, button"));
+  const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+  for (const id of new Set(ids.filter((id, i) => ids.indexOf(id) < i))) found.push(`twice: #${id}`);
+  if (!document.documentElement.lang) found.push("the page has no language");
+  return found;
+}
+
+// The height in pixels of the smallest letters of a picture, as they are shown.
+function smallest(root) {
+  const texts = [...root.querySelectorAll("svg text")].filter((t) => t.getClientRects().length);
+  return Math.min(99, ...texts.map((t) => parseFloat(t.getAttribute("font-size")) * t.getScreenCTM().a));
+}
+
+// Milliseconds from a click on a spot of this kind to the first frame with another picture.
+async function timeClick(picture, kind) {
+  const spot = [...picture.querySelectorAll("[data-set]")].find(
+    (p) => Object.keys(JSON.parse(p.dataset.set)).join() === kind && p.ariaPressed === "false",
+  );
+  if (!spot) return null;
+  const before = picture.innerHTML;
+  const start = performance.now();
+  spot.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  while (picture.innerHTML === before) {
+    if (performance.now() - start > 3000) return null;
+    await new Promise(requestAnimationFrame);
+  }
+  await new Promise(requestAnimationFrame);
+  return performance.now() - start;
+}
+
+// Milliseconds from the pointer's coming onto a part to the first frame that shows what it reveals.
+async function timeHover(picture) {
+  const part = picture.querySelector("[data-reveal]");
+  if (!part) return null;
+  part.dispatchEvent(new PointerEvent("pointerleave"));
+  const hidden = [...picture.querySelectorAll("[data-revealed]")].find(
+    (e) => e.dataset.revealed === part.dataset.reveal,
+  );
+  hidden.style.display = "none";
+  await new Promise(requestAnimationFrame);
+  const start = performance.now();
+  part.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+  while (hidden.style.display === "none") {
+    if (performance.now() - start > 3000) return null;
+    await new Promise(requestAnimationFrame);
+  }
+  await new Promise(requestAnimationFrame);
+  return performance.now() - start;
+}
+
+window.probe = { timeHover, timeClick, faults, smallest, stops, nameOf, faint, sticksOut, pictureOf, timeKey };

@@ -17,12 +17,14 @@ from tests.browser.probing import (
     shown,
     stops,
     summary,
+    time_clicks,
+    time_hovers,
     time_keys,
     wait_for_change,
 )
 from tools.notebooks import names, notebook_path
 
-WIDGET = ".jp-OutputArea-output > .widget-vbox, .jp-OutputArea-output .jupyter-widgets-view > *"
+WIDGET = ".course-explorer"
 EXPLORER = re.compile(r"^(?:\w+ = )?\w+_explorer\(", re.MULTILINE)
 PANEL = "window.jupyterapp?.shell?.currentWidget"
 MOST_MINUTES = 20  # for a chapter; on a quiet machine the longest takes five
@@ -98,14 +100,67 @@ def test_widgets_by_keyboard(name, page, lab, record):
     for number, root in enumerate(roots):
         which = f"{name}-{number + 1}" if len(roots) > 1 else name
         bring(page, root)
+        unfold(page, root)
         check_focus_order(page, root)
         check_look(page, root, which)
         check_moves(page, root, which, record)
+        check_touch(page, root, which, record)
+    check_dead(page, roots[-1], name)
     page.evaluate(f"() => {PANEL}.sessionContext.shutdown()")  # a gigabyte for the next chapter
 
 
+def unfold(page, root):
+    """Opens what is folded under More."""
+    more = [stop for stop in stops(page, root) if stop.name.startswith("More (")]
+    if more:
+        more[0].element.click()
+        page.wait_for_timeout(500)
+
+
+def check_touch(page, root, which, record):
+    """A click on each kind of spot shows another picture; a hover shows what is hidden."""
+    reset = next(stop for stop in stops(page, root) if stop.name == "Reset")
+    picture = root.query_selector(".course-picture")
+    kinds = page.evaluate(
+        "e => [...new Set([...e.querySelectorAll('[data-set]')].map("
+        "p => Object.keys(JSON.parse(p.dataset.set)).join()))]",
+        picture,
+    )
+    times = []
+    for kind in kinds:
+        spot = picture.evaluate_handle(
+            """(e, kind) => [...e.querySelectorAll('[data-set]')].find(
+              p => Object.keys(JSON.parse(p.dataset.set)).join() === kind
+                && p.getAttribute('aria-pressed') === 'false')""",
+            kind,
+        ).as_element()
+        if spot is None:  # all of them hold already
+            continue
+        before = shown(page, root)
+        spot.click()
+        assert wait_for_change(page, root, before), f"a click for {kind} shows nothing"
+        times += [t for t in time_clicks(page, picture, kind, 6) if t]
+        reset.element.click()
+        page.wait_for_timeout(500)
+    reveals = picture.query_selector("[data-reveal]")
+    if reveals:
+        reveals.hover()
+        assert picture.query_selector("[data-revealed]:not([style*='display: none'])")
+        record(f"{which}, hover", summary(time_hovers(page, picture)))
+    if times:
+        record(f"{which}, click", summary(times))
+
+
+def check_dead(page, root, name):
+    """After a restart of the kernel the widget says so and can no longer be touched."""
+    page.evaluate(f"() => {PANEL}.sessionContext.session.kernel.restart()")
+    page.wait_for_selector(".course-explorer.dead .dead-note", timeout=60_000)
+    assert root.evaluate("e => getComputedStyle(e).pointerEvents") == "none"
+    root.screenshot(path=SCREENSHOTS / f"{name}-dead.png")
+
+
 def check_focus_order(page, root):
-    """Tab goes through all controls from top to bottom, and each has a name."""
+    """Tab goes through the picture, then all controls from top to bottom; each has a name."""
     places = stops(page, root)
     nameless = [place.kind for place in places if not place.name and place.kind != "play"]
     assert nameless == []
@@ -113,7 +168,14 @@ def check_focus_order(page, root):
     for place in places[1:]:
         page.keyboard.press("Tab")
         assert place.element.evaluate("e => e === document.activeElement"), place.name
-    tops = [place.element.bounding_box()["y"] for place in places if place.kind != "readout"]
+    inside = "e => Boolean(e.closest('.course-picture'))"
+    tops = [
+        place.element.bounding_box()["y"]
+        for place in places
+        if place.kind != "readout"
+        and not place.element.evaluate(inside)
+        and not place.element.evaluate("e => Boolean(e.closest('.course-tasks'))")
+    ]
     assert all(b > a - 20 for a, b in pairwise(tops)), "from top to bottom"
 
 
@@ -132,14 +194,20 @@ def check_look(page, root, which):
 
 def check_moves(page, root, which, record):
     """Each control moves by keyboard; most change the picture; Reset goes back to the start."""
+    page.mouse.move(1, 1)  # where the pointer rests on the picture, it shows what is hidden
+    page.wait_for_timeout(300)
     start = shown(page, root)
     reset = next(stop for stop in stops(page, root) if stop.name == "Reset")
     changed, unchanged, times = [], [], {}
     for number, stop in enumerate(stops(page, root)):
         # A change of one control may disable or redraw another, so look again each time.
         stop = stops(page, root)[number]
-        if stop.kind in ("play", "readout") or stop.name == "Reset":
+        if stop.kind in ("play", "readout", "rect") or stop.name == "Reset":
             continue
+        if stop.name.startswith("More (") or stop.element.evaluate(
+            "e => Boolean(e.closest('.course-picture, .course-tasks'))"
+        ):
+            continue  # tried by touch, or with a guess
         before = shown(page, root)
         press(page, stop)
         if wait_for_change(page, root, before):

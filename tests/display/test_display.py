@@ -29,6 +29,9 @@ import lib.display.style
 import lib.display.tables
 from lib.display import (
     PALETTE,
+    Drawing,
+    Rectangle,
+    arrow,
     display_figure,
     drawable,
     label_lines,
@@ -36,6 +39,7 @@ from lib.display import (
     show,
     show_table,
     text_color,
+    three_axes,
     use_course_style,
     visible,
 )
@@ -332,3 +336,28 @@ def test_importing_display_imports_neither_matplotlib_nor_ipython():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("end", ["png", "svg"])
+def test_a_drawing_is_saved_like_a_figure(tmp_path, end):
+    shapes = [Rectangle(1, 2, 30, 9, "#ffffff", "#000000", radius=3, dashed=True)]
+    shapes += arrow([(2, 2), (20, 2), (20, 15)])
+    path = tmp_path / f"drawing.{end}"
+    save_figure(Drawing(40, 20, shapes), path, alt="A box and an arrow.", data={"boxes": 1})
+    assert json.loads(path.with_suffix(".json").read_text())["alt"] == "A box and an arrow."
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG") if end == "png" else b"A box and an arrow" in content
+    if end == "svg":
+        assert b"<polygon" in content
+        assert b"rx=" in content
+
+
+def test_three_axes_show_the_same_laws():
+    pair = {"power": lambda x: 4 * x**-0.5, "exponential": lambda x: 4 * np.exp(-0.1 * x)}
+    figure = three_axes(pair, np.geomspace(1, 100, 20), "x", "y", (0.01, 5), [(1, 4)])
+    scales = [(ax.get_xscale(), ax.get_yscale()) for ax in figure.axes]
+    assert scales == [("linear", "linear"), ("linear", "log"), ("log", "log")]
+    for ax in figure.axes:
+        drawn = [line.get_ydata() for line in ax.lines[:2]]
+        assert (drawn[0] == pair["power"](np.geomspace(1, 100, 20))).all()
+        assert len(ax.lines) == 3

@@ -4,6 +4,8 @@ tests/exercises/test_answers.py asks it of every exercise of every chapter.
 """
 
 import ast
+import dataclasses
+import functools
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -26,24 +28,34 @@ def assert_exercise(
     """Prove an exercise.
 
     `stub` and `solution`: as in the notebook. `wrong`: more wrong answers, each with a part of the
-    message that it must get; the exercise's own mistakes are tried too, and with them there must be
-    at least three different messages. No message may go to the solution or to another mistake.
+    message that it must get; some of the exercise's switches are tried too, and with them there
+    must be at least three different messages.
     """
     assert exercise.report(stub).status == "open", str(exercise.report(stub))
     for answer in (solution, exercise.reference):
         report = exercise.report(answer)
         assert report.passed, str(report)
-    answers = [(mistake.wrong, mistake.message) for mistake in exercise.mistakes]
-    messages = [message for _, message in answers]
-    assert len(set(messages)) == len(messages), "two mistakes say the same"
-    for answer, message in [*answers, *wrong]:
+    for answer, message in wrong:
         report = exercise.report(answer)
         assert report.status == "wrong", f"this wrong answer passes: {message}"
         assert message in report.message, f"expected {message!r}, got: {report}"
-    told = set(messages) | {message for _, message in wrong}
+    told = {message for _, message in wrong} | set(slips_named(exercise))
     assert len(told) >= 3, f"fewer than three wrong answers are told apart: {told}"
     assert 1 <= exercise.difficulty <= 3
     assert 1 <= exercise.minutes <= 60
+
+
+def slips_named(exercise: Exercise, most: int = 4) -> list[str]:
+    """What is said to the reference with some of its switches set wrong: always a mistake."""
+    slips = [(name, value) for name, values in exercise.switches.items() for value in values]
+    found = []
+    for name, value in slips[:: max(1, len(slips) // most)]:
+        answer = functools.partial(exercise.reference, **{name: value})
+        report = dataclasses.replace(exercise, call=None).report(answer)
+        assert report.status == "wrong", f"the slip {name} = {value!r} passes"
+        assert report.mistake, f"the slip {name} = {value!r} hears only of a difference: {report}"
+        found.append(report.mistake)
+    return found
 
 
 def answers_in(chapter: str, folder: Path = TEXTS) -> tuple[dict[str, Any], dict[str, Any]]:

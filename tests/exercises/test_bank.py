@@ -27,7 +27,6 @@ def test_answers_are_what_their_labels_say(check):
     assert [answer.label for answer in of(check) if not is_as_labelled(answer)] == []
 
 
-@pytest.mark.xfail(strict=False, reason="the checks are being converted to switches and probes")
 @pytest.mark.parametrize("check", list(EXERCISES))
 def test_check_tells_right_from_wrong_and_names_the_mistake(check):
     judged = judge(check, of(check))

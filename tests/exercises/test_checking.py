@@ -5,6 +5,7 @@ import dataclasses
 import random
 import threading
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.exercises import Exercise, Mistake, reports
+from lib.exercises import Exercise, reports
+from lib.exercises.checking import Probe
 from lib.exercises.comparing import brief, difference
 from lib.exercises.running import TooSlow, call_within, copy_of, differs, fixed_random_numbers, run
 from tests.exercises.assertions import answers_in, assert_exercise
@@ -24,28 +26,22 @@ def softmax_cases(seed):
     return [(torch.randn(size, generator=random_numbers), 0.5 + seed) for size in sizes]
 
 
+def softmax(logits, temperature, *, heat="divides", axis=-1, scaled=True, product=False):
+    logits = logits @ logits if product else logits
+    logits = logits / temperature if heat == "divides" else logits * temperature
+    return torch.softmax(logits, dim=axis) if scaled else logits.exp()
+
+
 SOFTMAX = Exercise(
     title="Softmax with a temperature",
-    reference=lambda logits, temperature: torch.softmax(logits / temperature, dim=-1),
+    reference=softmax,
     cases=softmax_cases,
-    mistakes=[
-        Mistake(
-            lambda logits, temperature: torch.softmax(logits * temperature, dim=-1),
-            "It multiplies by the temperature; divide the logits by it.",
-        ),
-        Mistake(
-            lambda logits, temperature: torch.softmax(logits / temperature, dim=0),
-            "The softmax runs over the first dimension; it must run over the last.",
-        ),
-        Mistake(
-            lambda logits, temperature: (logits / temperature).exp(),
-            "It does not divide by the sum.",
-        ),
-        Mistake(
-            lambda logits, temperature: (logits @ logits) / temperature,
-            "Nothing is to be multiplied with itself.",
-        ),
-    ],
+    switches={
+        "heat": {"multiplies": "It multiplies by the temperature; divide the logits by it."},
+        "axis": {0: "The softmax runs over the first dimension; it must run over the last."},
+        "scaled": {False: "It does not divide by the sum."},
+        "product": {True: "Nothing is to be multiplied with itself."},
+    },
     difficulty=1,
     minutes=5,
     seconds=0.5,
@@ -72,22 +68,35 @@ def test_the_exercise_proves_itself():
     assert_exercise(SOFTMAX, stub, solution, [halves])
 
 
+FLAT = {"axis": {-1: "It runs over the wrong dimension."}}
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"mistakes": SOFTMAX.mistakes[:2]}, "fewer than three"),
-        ({"mistakes": [*SOFTMAX.mistakes, Mistake(solution, "Nothing.")]}, "passes: Nothing"),
-        ({"mistakes": [*SOFTMAX.mistakes, SOFTMAX.mistakes[0]]}, "two mistakes say the same"),
-        (
-            {"mistakes": [*SOFTMAX.mistakes, Mistake(SOFTMAX.mistakes[0].wrong, "Another.")]},
-            "expected 'Another.'",
-        ),
-        ({"reference": SOFTMAX.mistakes[0].wrong}, "temperature"),
+        ({"switches": {"heat": SOFTMAX.switches["heat"]}}, "fewer than three"),
+        ({"switches": SOFTMAX.switches | FLAT}, "the slip axis = -1 passes"),
+        ({"reference": lambda *a, **s: softmax(*a, heat="multiplies", **s)}, "temperature"),
     ],
 )
 def test_a_bad_exercise_does_not_prove_itself(change, complaint):
     with pytest.raises(AssertionError, match=complaint):
         assert_exercise(dataclasses.replace(SOFTMAX, **change), stub, solution)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [(solution, "passes: Another."), (lambda *a: softmax(*a, axis=0), "expected 'Another.'")],
+)
+def test_a_wrong_answer_must_get_its_message(answer, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        assert_exercise(SOFTMAX, stub, solution, [(answer, "Another.")])
+
+
+def test_two_slips_at_once_are_both_named():
+    message = report_of(lambda *a: softmax(*a, heat="multiplies", axis=0)).mistake
+    assert "multiplies by the temperature" in message
+    assert "over the first dimension" in message
 
 
 def empty(logits, temperature): ...
@@ -208,6 +217,27 @@ def test_hostile_answers_are_contained(answer, message):
     assert message in SOFTMAX.report(answer).message
 
 
+def test_a_counter_is_a_dictionary_and_one_of_ones_own_is_not_looked_at():
+    class Own(Counter):
+        def __eq__(self, other):
+            raise RuntimeError
+
+    count = Exercise("Counts", lambda text: dict(Counter(text)), lambda seed: [("a",), ("abba",)])
+    assert count.report(Counter).status == "right"
+    assert "cannot be looked at" in count.report(Own).message
+
+
+def test_a_probe_is_not_named_where_each_case_stops():
+    probe = Probe("A single logit has the probability 1.", (torch.ones(1, 1), 1.0))
+    exercise = dataclasses.replace(SOFTMAX, probes=[probe])
+
+    def single(logits, temperature):
+        return solution(logits, temperature) * (0 if logits.numel() == 1 else 1)
+
+    assert report_of(single, exercise).message == probe.sentence
+    assert "raises TypeError" in report_of(lambda z, t: z @ t, exercise).message
+
+
 def test_global_settings_are_put_back_and_told():
     def leaks(logits, temperature):
         torch.set_default_dtype(torch.float64)
@@ -230,7 +260,7 @@ def test_the_example_is_the_smallest_case_and_shows_the_line():
 
 def test_the_smallest_wrong_case_is_shown():
     exercise = Exercise(
-        "Length", len, lambda seed: [("long text",), ("ab",), ("abc",), ("",)], [], 1, 1
+        "Length", len, lambda seed: [("long text",), ("ab",), ("abc",), ("",)], 1, 1
     )
     assert report_of(lambda text: min(len(text), 1), exercise).example.splitlines() == [
         "obj = 'ab'",
@@ -239,9 +269,9 @@ def test_the_smallest_wrong_case_is_shown():
     ]
 
 
-def test_a_wrong_answer_that_fails_as_a_known_mistake_does_gets_its_message():
+def test_a_wrong_answer_that_fails_as_a_slip_does_gets_its_sentence():
     def squares(logits, temperature):
-        return (logits @ logits) / temperature
+        return ((logits @ logits) / temperature).softmax(-1)
 
     assert "multiplied with itself" in report_of(squares).message
 
@@ -252,7 +282,7 @@ def test_calling_shows_the_report_and_never_raises(monkeypatch):
     assert SOFTMAX(solution) is None
     SOFTMAX(typo)
     SOFTMAX(lambda *a: "<b>*x*</b> `y`")
-    broken = Exercise("Broken", lambda: 1, lambda seed: 1 / 0, [], 1, 1)
+    broken = Exercise("Broken", lambda: 1, lambda seed: 1 / 0, 1, 1)
     broken(lambda: 1)
     markdown = [data["text/markdown"] for data in shown]
     assert markdown[0] == (
@@ -265,7 +295,7 @@ def test_calling_shows_the_report_and_never_raises(monkeypatch):
 
 
 def test_markup_in_messages_is_escaped():
-    words = Exercise("Words", lambda: "a", lambda seed: [()], [], 1, 1)
+    words = Exercise("Words", lambda: "a", lambda seed: [()], 1, 1)
     report = report_of(lambda: "<b>*x*</b>", words)
     assert "&#60;b&#62;&#42;x" in reports.markdown(report.message)
     assert reports.markdown("use `a[_]` not a_b") == "use `a[_]` not a&#95;b"
@@ -276,7 +306,7 @@ def chance():
 
 
 def test_random_numbers_are_fixed():
-    assert report_of(chance, Exercise("Sample", chance, lambda seed: [()], [], 1, 1)).passed
+    assert report_of(chance, Exercise("Sample", chance, lambda seed: [()], 1, 1)).passed
 
 
 def test_random_numbers_are_given_back():
@@ -295,7 +325,7 @@ def test_an_expected_error_must_be_raised():
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
         return top_p
 
-    exercise = Exercise("Bounds", reference, lambda seed: [(0.5,), (1.7,)], [], 1, 1)
+    exercise = Exercise("Bounds", reference, lambda seed: [(0.5,), (1.7,)], 1, 1)
     assert report_of(reference, exercise).passed
     assert "where ValueError must be raised" in report_of(lambda top_p: top_p, exercise).message
     assert (
@@ -315,9 +345,11 @@ def test_answers_that_are_not_functions():
 
     exercise = Exercise(
         title="Encoder",
-        reference=lambda text: [ord(c) for c in text],
+        reference=lambda text, unit="letters": (
+            [ord(c) for c in text] if unit == "letters" else list(text.encode())
+        ),
         cases=lambda seed: [("a",), ("aé",)],
-        mistakes=[Mistake(Bytes, "These are bytes, not code points.")],
+        switches={"unit": {"bytes": "These are bytes, not code points."}},
         difficulty=2,
         minutes=10,
         call=lambda encoder, text: encoder().encode(text),
@@ -379,8 +411,9 @@ def test_tensors_are_compared_as_torch_does(a, b):
     [
         (True, 1, "an int, expected True or False"),
         (1, True, "a bool, expected a number"),
-        (1.0, torch.tensor(1.0), "use `.item()`"),
+        (1.0, torch.tensor([1.0]), "use `.item()`"),
         (1.5, 2.5, "returns 2.5, expected 1.5"),
+        (float("inf"), 2.5, "returns 2.5, expected inf"),
         ("abc", "abd", "from position 2 on: 'd', not 'c'"),
         ("abc", b"abc", "a bytes, expected a str"),
         ({"a": 1}, {"b": 1}, "The key 'a' is missing"),
@@ -422,6 +455,25 @@ def test_brief_is_short():
 
 
 # Running
+
+
+def test_an_answer_on_a_busy_machine_may_take_long_but_one_that_waits_may_not():
+    """A sixth of the processor or less: the wall clock runs away from what the answer spends."""
+
+    def starved():
+        for _ in range(12):
+            begin = time.process_time()
+            while time.process_time() - begin < 0.008:
+                pass
+            time.sleep(0.1)
+        return 3
+
+    assert call_within(0.15, starved) == 3  # 1.3 s by the clock, where one that waits has 0.9
+    begin = time.monotonic()
+    for waits in (lambda: time.sleep(60), lambda: (starved(), time.sleep(60))):
+        with pytest.raises(TooSlow):
+            call_within(0.15, waits)
+    assert time.monotonic() - begin < 30
 
 
 def test_a_thread_is_stopped_where_there_are_no_signals():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from lib import scaling
 from lib.exercises import compute as exercises
 from lib.model import ModelConfig
-from lib.scaling import compute
 from lib.scaling.quantization import dequantize, quantize
 
 
@@ -13,14 +13,14 @@ def test_references_agree_with_the_library():
     for config in (ModelConfig.smollm2_135m(), ModelConfig.qwen3_0_6b(), ModelConfig.llama3_8b()):
         sizes = (config.n_layers, config.d_model, config.n_heads, config.n_kv_heads)
         sizes += (config.d_head, config.d_ff, config.vocab_size, 512)
-        assert exercises.training_flops(*sizes) == compute.training_flops_per_token(config, 512)
+        assert exercises.training_flops(*sizes) == scaling.training_flops_per_token(config, 512)
         windows = [None, 100] * (config.n_layers // 2)
         windowed = config.replace(window=tuple(windows))
         cached = exercises.cache_bytes(windows, config.n_kv_heads, config.d_head, 512, 2)
-        assert cached == compute.kv_cache_bytes(windowed, 512)
+        assert cached == scaling.kv_cache_bytes(windowed, 512)
     mfu, hfu = exercises.utilization(10**9, 5e4, 1e15, True)
-    assert mfu == compute.mfu(6e9, 5e4, 1e15)
-    assert hfu == pytest.approx(compute.hfu(6e9, 2e9, 5e4, 1e15))
+    assert mfu == scaling.mfu(6e9, 5e4, 1e15)
+    assert hfu == pytest.approx(scaling.hfu(6e9, 2e9, 5e4, 1e15))
     weight = torch.randn(6, 64)
     expected = dequantize(*quantize(weight, 4, 16))
     torch.testing.assert_close(exercises.rounded(weight, 4, 16), expected)
@@ -28,11 +28,11 @@ def test_references_agree_with_the_library():
 
 def test_the_roofline_agrees_but_for_attention():
     """The exercise leaves out the FLOPs of attention, and the library the unread embedding."""
-    config, device = ModelConfig.smollm2_135m(), compute.DEVICES["A100 40GB"]
-    each = compute.kv_cache_bytes(config, 16)
+    config, device = ModelConfig.smollm2_135m(), scaling.DEVICES["A100 40GB"]
+    each = scaling.kv_cache_bytes(config, 16)
     for batch in (1, 64, 2048):
-        step = compute.decode_step(config, device, batch, 16)
+        step = scaling.decode_step(config, device, batch, 16)
         seconds = exercises.decode_seconds(
-            compute.parameters(config), 2, each, batch, device.flops, device.bandwidth
+            scaling.parameters(config), 2, each, batch, device.flops, device.bandwidth
         )
         assert seconds == pytest.approx(step.seconds, rel=0.01)

@@ -3,7 +3,8 @@
 import pytest
 
 from lib.exercises import tokenization as exercises
-from lib.exercises.segmentation import best_segmentation, split_threes
+from lib.exercises.segmentation import best_segmentation
+from lib.exercises.threes import split_threes
 from lib.exercises.tokenization import encode_by_rank, merge_once, wordpiece_scores
 from lib.tokenization import BPETokenizer
 from lib.tokenization.unigram_segmentation import viterbi

@@ -2,11 +2,18 @@
 
 import subprocess
 
+import numpy as np
 import pytest
 
 from lib.experiments import scaling, scaling_largest
-from lib.experiments.scaling_largest import CANDIDATES, PREDICTION, committed, predict
-from lib.scaling import laws
+from lib.experiments.scaling_largest import (
+    CANDIDATES,
+    PREDICTION,
+    committed,
+    predict,
+    prediction_figure,
+)
+from lib.scaling import PowerLaw
 
 
 def test_the_committed_prediction_follows_from_the_committed_runs():
@@ -27,7 +34,7 @@ def test_the_loss_of_the_largest_is_what_the_stored_law_says():
         law = kind(**prediction["law"])
         assert law(stored[count]) == pytest.approx(prediction["loss"], rel=1e-3)
         assert prediction["low"] < prediction["loss"] < prediction["high"]
-    assert isinstance(laws.PowerLaw(**stored["predictions"]["power law"]["law"]), laws.PowerLaw)
+    assert isinstance(PowerLaw(**stored["predictions"]["power law"]["law"]), PowerLaw)
 
 
 def repository(folder):
@@ -69,3 +76,19 @@ def test_the_largest_is_trained_only_after_the_commit(tmp_path, monkeypatch):
 def test_without_the_smaller_models_there_is_no_prediction():
     with pytest.raises(SystemExit, match="first run"):
         predict([])
+
+
+def test_the_star_is_there_when_the_model_is_trained():
+    law = PowerLaw(4, 0.1)
+    sizes = np.geomspace(1e3, 1e5, 5)
+    for reached in (np.array([]), np.array([1.2])):
+        figure = prediction_figure(
+            (sizes, law(sizes)),
+            (np.full(len(reached), 1e6), reached),
+            1e6,
+            {"power law": law},
+            {"power law": (1.0, 0.9, 1.3)},
+            "title",
+        )
+        stars = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+        assert len(stars) == len(reached)

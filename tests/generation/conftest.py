@@ -29,6 +29,22 @@ def old_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def babbler(smollm2):
+    """A small random model of SmolLM2's tokens, with the tokenizer: for what a grammar forces."""
+    torch.manual_seed(2)
+    tokenizer = smollm2[1]
+    config = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        context_length=64,
+        d_model=16,
+        n_layers=4,
+        n_heads=2,
+        d_ff=32,
+    )
+    return LanguageModel(config).eval().requires_grad_(False), tokenizer
+
+
+@pytest.fixture(scope="module")
 def tiny():
     """Six tokens, two layers: small enough to enumerate all short texts."""
     torch.manual_seed(3)

@@ -150,6 +150,7 @@ def test_each_name_switches_on_one_step():
         "min_p": {"min_p": 0.5},
         "top_a": {"top_a": 0.9},
         "tfs": {"tfs": 0.5},
+        "p_less": {"p_less": True},
         "typical_p": {"typical_p": 0.3},
         "epsilon_cutoff": {"epsilon_cutoff": 0.2},
         "eta_cutoff": {"eta_cutoff": 0.9},

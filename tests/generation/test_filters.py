@@ -15,6 +15,7 @@ from lib.generation.logits import (
     epsilon_cutoff,
     eta_cutoff,
     min_p,
+    p_less,
     quadratic_smoothing,
     tail_free,
     temperature,
@@ -101,6 +102,11 @@ def top_n_sigma_oracle(row, n):
     return row - (finite.max() - n * np.std(finite))
 
 
+def p_less_oracle(row):
+    q = softmax(row)
+    return q - (q**2).sum()
+
+
 def assert_margins(kept, batch, oracle, *settings):
     """Kept must be what has a margin of 0 or more; within rounding of 0 both are right."""
     for before, after in zip(batch.numpy(), kept.numpy(), strict=True):
@@ -116,6 +122,17 @@ def test_thresholds(batch, a, n):
     assert_margins(top_a(batch, a), batch, top_a_oracle, a)
     assert_margins(min_p(batch, a), batch, min_p_oracle, a)
     assert_margins(top_n_sigma(batch, n), batch, top_n_sigma_oracle, n)
+
+
+@pytest.mark.parity("p-less", "definition in NumPy", "same tokens")
+@given(batch=logits(dtype=torch.float64))
+def test_p_less(batch):
+    assert_margins(p_less(batch), batch, p_less_oracle)
+
+
+def test_p_less_keeps_all_that_is_equally_probable():
+    assert p_less(torch.zeros(1, 7)).isfinite().all()
+    assert p_less(torch.tensor([[5.0, 0.0, 0.0]])).isfinite().tolist() == [[True, False, False]]
 
 
 def tail_free_oracle(row, z):

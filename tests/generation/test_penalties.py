@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.generation import logits_process as theirs
 
+from lib.generation.config import GenerationConfig
 from lib.generation.logits import (
+    History,
     bad_words,
     dry,
     frequency_penalty,
@@ -75,6 +77,22 @@ def test_presence_and_frequency(pair, a, b):
             c = ids[row].tolist().count(j)
             expected = batch[row, j].item() - c * b - float(c > 0) * a
             assert result[row, j].item() == pytest.approx(expected)
+
+
+@given(pair=batches(), n=st.integers(1, 12), start=st.integers(0, 5))
+def test_penalties_look_at_the_last_tokens(pair, n, start):
+    """penalty_last_n: the end of the text for repetition, of the continuation for the rest."""
+    batch, ids = pair
+    start = min(start, ids.shape[1])
+    config = GenerationConfig(repetition_penalty=1.3, frequency_penalty=0.5, penalty_last_n=n)
+    result = config.process(batch, History(ids, start))
+    window = ids[:, max(0, ids.shape[1] - n) :]
+    expected = theirs.RepetitionPenaltyLogitsProcessor(1.3)(window, batch.clone())
+    for row in range(len(batch)):
+        recent = ids[row, max(start, ids.shape[1] - n) :].tolist()
+        for j in set(recent):
+            expected[row, j] -= 0.5 * recent.count(j)
+    torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parity("presence, frequency and repetition penalty, DRY",

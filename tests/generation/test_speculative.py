@@ -63,7 +63,7 @@ def test_it_stops_where_generate_stops(pair):
 
 @pytest.mark.parity("speculative sampling, 500 texts of 3 tokens", "chi-square against the model", "p > 0.001")  # fmt: skip  # noqa: E501
 @pytest.mark.parametrize("name", ["early exit", "lookup"])
-def test_sampling_keeps_the_distribution(tiny, name):
+def test_sampling_keeps_the_distribution(tiny, name, as_a_reader):
     """All 216 texts of three tokens, with temperature and top_k, against exact probabilities."""
     ids = torch.tensor([[1, 2, 1, 2]])
     draft = drafts(tiny)[name]
@@ -95,7 +95,7 @@ def test_sampling_keeps_the_distribution(tiny, name):
 
 
 @pytest.mark.parity("acceptance rule, 20,000 draws", "chi-square against p", "p > 0.001")
-def test_the_rule_gives_p_whatever_q_is():
+def test_the_rule_gives_p_whatever_q_is(as_a_reader):
     p = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.25, 0.25, 0.25, 0.25]])
     q = torch.tensor([[0.1, 0.1, 0.3, 0.5]])
     generator = torch.Generator().manual_seed(0)
@@ -210,8 +210,8 @@ def test_the_seed_holds_with_xtc(tiny):
         assert torch.equal(speculate(tiny, draft, ids, config).ids, first)
 
 
-def test_a_grammar_stops_at_the_first_guess_that_it_forbids(smollm2):
-    model, tokenizer = smollm2
+def test_a_grammar_stops_at_the_first_guess_that_it_forbids(babbler, as_a_reader):
+    model, tokenizer = babbler
     ids = torch.tensor([tokenizer.encode("List: a b c a b c a b c\nJSON:")])
     shape = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     settings = dict(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import numpy as np
 import torch
 
 from lib.generation import GenerationConfig, generate, stream_text
@@ -149,6 +150,28 @@ for value in VALUES:
         (f"pass_at_n({name})", lambda v=value: pass_at_n(1, 2, v)),
         (f"majority_vote({name})", lambda v=value: majority_vote(v)),
     ]  # fmt: skip
+USUAL = {
+    "temperature": np.float64(0.7),
+    "top_p": np.float32(0.9),
+    "top_k": np.int64(3),
+    "seed": np.int64(3),
+    "eos_token_id": np.int64(3),
+    "sequence_bias": {(np.int64(1),): np.float64(2)},
+    "max_new_tokens": np.int32(2),
+}
+USUAL_STOPS = [{1, 2}, frozenset({1}), [1, 2], (np.int64(1),)]
+
+
+def works(**settings):
+    """What is a number, or a collection of ids, to a reader: it must return."""
+    try:
+        run(do_sample=True, **settings)
+    except ValueError as error:
+        raise AssertionError(settings) from error
+
+
+CASES += [(f"{n}={v!r}", lambda n=n, v=v: works(**{n: v})) for n, v in USUAL.items()]
+CASES += [(f"eos={v!r}", lambda v=v: works(eos_token_id=v)) for v in USUAL_STOPS]
 CASES += [(f"compile_regex({p!r:.30})", lambda p=p: compile_regex(p)) for p in PATTERNS]
 CASES += [(f"Grammar.regex({p!r:.30})", lambda p=p: Grammar.regex(p, TOKENIZER)) for p in VALUES]
 CASES += [(f"schema {shortened(s)}", lambda s=s: compile_regex(schema_regex(s))) for s in SCHEMAS]

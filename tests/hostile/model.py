@@ -8,7 +8,7 @@ import torch
 from lib.model import KVCache, LanguageModel, ModelConfig
 from lib.model.head_conversion import with_kv_heads
 from lib.model.inputs import check_prompt
-from lib.model.rope_scaling import LinearScaling, NTKScaling, RopeScaling, YarnScaling
+from lib.model.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling, YarnScaling
 from lib.model.routing import RouterConfig
 
 SMALL = dict(vocab_size=11, context_length=16, d_model=12, n_layers=2, n_heads=3, d_ff=20)
@@ -19,7 +19,7 @@ FIELDS += ["rope_base", "rope_scaling", "norm", "norm_eps", "activation", "gated
 FIELDS += ["positions", "window_sinks", "attention_softcap", "n_experts", "dense_layers", "router"]
 FIELDS += ["nope_layers", "d_rotary", "attention_scale", "initial_std", "tie_embeddings"]
 SCALINGS = {LinearScaling: ["factor"], NTKScaling: ["factor"]}
-SCALINGS |= {RopeScaling: ["low_freq_factor", "original_context_length"]}
+SCALINGS |= {Llama3Scaling: ["low_freq_factor", "original_context_length"]}
 SCALINGS |= {YarnScaling: ["beta_fast", "attention_factor"]}
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 INPUTS = {

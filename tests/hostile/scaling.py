@@ -4,7 +4,7 @@ import numpy as np
 
 from lib import corpora
 from lib.model import ModelConfig
-from lib.scaling import flops, kaplan, memory, power_laws, quantization, roofline
+from lib.scaling import fitting, flops, kaplan, memory, quantization, roofline
 from tests.hostile.model import SMALL, VALUES, model
 
 CONFIG = ModelConfig(**SMALL)
@@ -28,8 +28,8 @@ CALLS = {
     "mfu(peak)": lambda v: roofline.mfu(1.0, 1.0, v),
     "loss_of_parameters": kaplan.loss_of_parameters,
     "loss_of_compute": kaplan.loss_of_compute,
-    "fit_power_law(x)": lambda v: power_laws.fit_power_law(v, X),
-    "fit_power_law(y)": lambda v: power_laws.fit_power_law(X, v),
+    "fit_power_law(x)": lambda v: fitting.fit_power_law(v, X),
+    "fit_power_law(y)": lambda v: fitting.fit_power_law(X, v),
     "english": lambda v: corpora.english(v) if type(v) is not int else None,
     "arithmetic(seed)": lambda v: corpora.arithmetic(100, v),
 }

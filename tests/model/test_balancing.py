@@ -9,7 +9,6 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 
 from lib.model.balancing import (
     bias_step,
-    expert_information,
     load,
     load_balancing_loss,
     load_entropy,
@@ -78,19 +77,3 @@ def test_bias_balances_without_a_loss():
         bias += step
     assert start < 0.95
     assert load_entropy(load(route(scores, 2, settings, bias))) > 0.999
-
-
-@given(groups=st.integers(1, 4), n_experts=st.integers(2, 6))
-def test_expert_information(groups, n_experts):
-    loads = torch.rand(groups, n_experts).softmax(dim=-1)
-    joint = loads.numpy() / groups
-    expected = sum(
-        entropy(joint[row], loads.mean(0).numpy() / groups) * joint[row].sum()
-        for row in range(groups)
-    )  # the sum of p(g, e) ln(p(g, e) / (p(g) p(e)))
-    assert expert_information(loads).item() == pytest.approx(expected, abs=1e-4)
-
-
-def test_expert_information_has_its_limits():
-    assert expert_information(torch.eye(3)).item() == pytest.approx(np.log(3))
-    assert expert_information(torch.full((3, 4), 0.25)).item() == pytest.approx(0, abs=1e-6)

@@ -22,7 +22,7 @@ from lib.model.positions import (
     rope_tables,
     sinusoidal_table,
 )
-from lib.model.rope_scaling import LinearScaling, NTKScaling, RopeScaling, YarnScaling
+from lib.model.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling, YarnScaling
 
 
 def angles(n_positions, half, base=10_000.0):
@@ -91,7 +91,7 @@ def test_scores_depend_on_the_distance_only(query_position, key_position, shift)
 RULES = [
     (LinearScaling(4.0), {"rope_type": "linear", "factor": 4.0}),
     (
-        RopeScaling(8.0, 1.0, 4.0, 256),
+        Llama3Scaling(8.0, 1.0, 4.0, 256),
         {
             "rope_type": "llama3",
             "factor": 8.0,

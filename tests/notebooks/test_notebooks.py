@@ -20,7 +20,7 @@ from tools.outputs import MACHINE_PATH, WIDGET_VIEW
 TEXTS = names()
 NAMES = [name for name in TEXTS if notebook_path(name).exists()]
 FIGURE_REPR = re.compile(r"<[\w. ]+>|<Figure size")
-MOST_SECONDS = {"10": 300}  # the cold start trains a model
+MOST_SECONDS = {"14": 300}  # the cold start trains a model
 each_chapter = pytest.mark.parametrize("name", NAMES)
 
 

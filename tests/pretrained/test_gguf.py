@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 import gguf
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -17,7 +18,7 @@ from lib.downloads import smollm2_path
 from lib.model import KVCache
 from lib.model.positions import rope_frequencies
 from lib.pretrained import load_gguf, load_pretrained
-from lib.pretrained.gguf_reader import read_gguf
+from lib.pretrained.gguf_reader import GGUFTensor, read_gguf
 from lib.tokenization.chat import render_chat
 
 PROMPTS = [
@@ -219,6 +220,22 @@ def header(n_tensors=0, n_fields=0, rest=b"", magic=b"GGUF", version=3):
 
 def field(kind, value, key=b"a"):
     return struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + value
+
+
+@pytest.mark.parametrize("kind", gguf.GGMLQuantizationType)
+def test_every_kind_of_numbers_is_read_or_named(kind):
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    rows = np.zeros((1, size), np.uint8)
+    tensor = GGUFTensor("blk.0.attn_q.weight", (1, block), int(kind), rows)
+    try:
+        expected = gguf.quants.dequantize(rows, kind)
+    except NotImplementedError:
+        with pytest.raises(ValueError, match=f"attn_q.weight: {kind.name} cannot be read"):
+            tensor.dequantized(torch.float32)
+    else:
+        torch.testing.assert_close(
+            tensor.dequantized(torch.float32), torch.from_numpy(expected.copy()), equal_nan=True
+        )
 
 
 HUGE = 2**62

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from references import save_small_model, small_model
 from safetensors.torch import load_file, save_file
 
@@ -17,7 +18,7 @@ from lib.tokenization import BPETokenizer
 KINDS = ["gpt2", "llama", "llama-tied", "llama-scaled", "llama-yarn", "llama-linear", "llama-bias"]
 KINDS += ["mistral", "qwen3", "qwen3-windows", "gemma3", "gemma3-full", "olmo2"]
 KINDS += ["mixtral", "qwen3-moe", "qwen2", "qwen2-windows", "gpt-neox", "gpt-neox-serial"]
-KINDS += ["gpt-neo", "smollm3"]
+KINDS += ["gpt-neo", "smollm3", "deepseek-v3", "deepseek-v3-yarn", "gpt-oss"]
 
 ODD_ROPE = {
     "full_attention": {"rope_theta": 5.0},
@@ -36,7 +37,7 @@ def pair(request, tmp_path_factory):
 
 @pytest.mark.parity(
     "logits of small GPT-2, GPT-Neo, Pythia, Llama, Mistral, Qwen2, Qwen3, SmolLM3, Gemma 3, "
-    "OLMo 2, Mixtral, Qwen3-MoE",
+    "OLMo 2, Mixtral, Qwen3-MoE, DeepSeek-V3, gpt-oss",
     "transformers",
     "1e-5",
 )
@@ -79,6 +80,13 @@ def test_padded_logits_equal_transformers(pair, cached):
     torch.testing.assert_close(logits[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 
+def test_shards_without_their_index_are_called_so(tmp_path):
+    save_small_model("llama", tmp_path, max_shard_size="40KB")
+    (tmp_path / "model.safetensors.index.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"shards and no model\.safetensors\.index\.json"):
+        load_folder(tmp_path)
+
+
 def test_sharded_folder_loads(tmp_path):
     reference = save_small_model("llama", tmp_path, max_shard_size="40KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
@@ -86,6 +94,49 @@ def test_sharded_folder_loads(tmp_path):
     ids = torch.randint(97, (1, 9))
     with torch.inference_mode():
         torch.testing.assert_close(model(ids), reference(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_head_of_its_own_counts_where_embeddings_are_said_to_be_tied(tmp_path):
+    """As in folders of fine-tuned models; transformers leaves them untied, too."""
+    save_small_model("llama", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    weights = load_file(tmp_path / "model.safetensors")
+    head = weights["lm_head.weight"]
+    assert not torch.equal(head, weights["model.embed_tokens.weight"])
+    model, _ = load_folder(tmp_path)
+    reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    ids = torch.randint(97, (1, 9))
+    with torch.inference_mode():
+        expected = reference.eval()(ids).logits
+        torch.testing.assert_close(model(ids), expected, atol=1e-5, rtol=1e-5)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    save_file(weights, tmp_path / "model.safetensors")
+    assert load_folder(tmp_path)[0].config.tie_embeddings
+
+
+def test_a_tensor_in_two_files_is_refused_if_they_differ(tmp_path):
+    save_small_model("llama", tmp_path, max_shard_size="40KB")
+    first, second, *_ = sorted(tmp_path.glob("*.safetensors"))
+    name, tensor = next(iter(load_file(first).items()))
+    save_file(load_file(second) | {name: tensor.clone()}, second)
+    load_folder(tmp_path)
+    save_file(load_file(second) | {name: tensor + 1}, second)
+    with pytest.raises(ValueError, match=r"holds \S+ twice, with different values"):
+        load_folder(tmp_path)
+
+
+def test_weights_of_8_bits_are_named(tmp_path):
+    save_small_model("llama", tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    save_file(
+        weights | {name: weights[name].to(torch.float8_e4m3fn)}, tmp_path / "model.safetensors"
+    )
+    with pytest.raises(ValueError, match=f"{name} holds torch.float8_e4m3fn, no weights"):
+        load_folder(tmp_path)
+    with pytest.raises(ValueError, match=r"dtype must be one like torch\.float32"):
+        load_folder(tmp_path, torch.float8_e4m3fn)
 
 
 def test_old_spelling_of_rope_scaling_is_read():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lib.model import LanguageModel, ModelConfig
 from lib.reasoning.grpo import (
     GRPOConfig,
+    clipped_away,
     clipped_objective,
     group_advantages,
     grpo,
@@ -65,6 +66,18 @@ def test_the_clipped_objective(ratio, advantage, clip):
         moved = (ratio > 1 + clip and advantage > 0) or (ratio < 1 - clip and advantage < 0)
         expected = 0.0 if moved else ratio * advantage
         assert gradient.item() == pytest.approx(expected, abs=1e-6)
+
+
+@given(
+    st.floats(0.0625, 3), st.sampled_from([-2.0, -0.1, 0.4, 1.0]), st.sampled_from([0.1, 0.2, 0.4])
+)
+def test_what_is_clipped_away_has_no_gradient(ratio, advantage, clip):
+    if min(abs(ratio - 1 - clip), abs(ratio - 1 + clip)) < 1e-6:
+        return
+    log_p = torch.tensor([[np.log(ratio)]], dtype=torch.float64, requires_grad=True)
+    old, a = torch.zeros_like(log_p), torch.tensor([advantage], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(clipped_objective(log_p, old, a, clip).sum(), log_p)
+    assert clipped_away(log_p.detach(), old, a, clip).item() == (gradient.item() == 0)
 
 
 def test_the_kl_estimate_is_never_negative_and_unbiased():
@@ -181,11 +194,29 @@ def test_grpo_learns_what_is_rewarded():
     assert history[-1]["reward"] > history[0]["reward"] + 0.3
 
 
+def test_what_a_step_logs():
+    """Entropy is the model's own, KL grows from 0, clipping waits for a second update."""
+
+    def history(updates, length=24):
+        reward = lambda problem, words: words.count("7") / len(words)  # noqa: E731
+        config = GRPOConfig(4, 8, 8, learning_rate=2e-2, updates=updates, length=length)
+        return grpo(small_model(), draw, reward, config, reference=small_model())
+
+    once, often = history(1), history(4)
+    assert once[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert once[-1]["kl"] > 1e-3
+    assert [row["clipped"] for row in once] == [0] * 4
+    assert 0 < often[-1]["clipped"] < 1
+    # At the start all of the vocabulary is about as likely, in every place.
+    assert once[0]["entropy"] == pytest.approx(math.log(len(VOCABULARY)), rel=0.05)
+
+
 def test_without_a_difference_in_reward_nothing_moves():
     model = small_model()
     before = copy.deepcopy(model.state_dict())
     history = grpo(model, draw, lambda problem, words: 0.7, GRPOConfig(2, 4, 4))
-    assert all(row["signal"] == 0 for row in history)
+    assert all(row["signal"] == row["clipped"] == 0 for row in history)
+    assert "kl" not in history[0]
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
 
@@ -302,3 +333,11 @@ def test_bad_input():
         grpo(small_model(), draw, lambda problem, words: math.nan, GRPOConfig(1))
     with pytest.raises(ValueError, match="kl_weight needs a reference"):
         grpo(small_model(), draw, lambda problem, words: 0.0, GRPOConfig(1, kl_weight=0.1))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_advantages_that_are_no_numbers_are_named(value):
+    log_p, drawn = torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool)
+    advantages = torch.tensor([1.0, value])
+    with pytest.raises(ValueError, match="advantages must be finite, got"):
+        grpo_loss(log_p, log_p, advantages, drawn, GRPOConfig(steps=1))

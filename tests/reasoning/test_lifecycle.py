@@ -14,7 +14,16 @@ from lib.model import LanguageModel
 from lib.reasoning import base, lifecycle, measuring
 from lib.reasoning.base import base_config, load_base, pretrain, save_model
 from lib.reasoning.corpus import clean_response
-from lib.reasoning.measuring import facts_accuracy, measure, pass_at, respond, shares, verified
+from lib.reasoning.measuring import (
+    by_answer,
+    extra_words,
+    facts_accuracy,
+    measure,
+    pass_at,
+    respond,
+    shares,
+    verified,
+)
 from lib.reasoning.rejection import clean_examples
 from lib.reasoning.task import Problem, draw_problems
 from tests.reasoning.recorded import ROWS
@@ -62,6 +71,18 @@ def test_measures_against_counting_by_hand(tiny):
     assert got["length"] == statistics.mean(map(len, said))
     assert set(measure(tiny, 20)) == {*measuring.MEASURES, "facts"}
     assert len(respond(tiny, draw_problems(7, 0))) == 7
+
+
+def test_means_of_right_and_wrong():
+    problem = Problem(5, ("+8", "*3"))
+    chain = clean_response(problem)
+    chain = [word for word in chain if "think" not in word]
+    judged = verified([problem] * 3, [chain, ["hm", *chain], ["answer", "1", "<eos>"]])
+    assert [extra_words(response) for response in judged] == [0, 1, -9]
+    assert by_answer(judged, extra_words) == (0.5, -9)
+    right, wrong = by_answer(judged[:2], extra_words)
+    assert right == 0.5
+    assert math.isnan(wrong)
 
 
 def test_pass_at_k():

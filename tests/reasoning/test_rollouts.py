@@ -123,3 +123,9 @@ def test_rollouts_are_checked():
         response_log_p(other, rollouts)
     with pytest.raises(ValueError, match="drawn must cover"):
         response_log_p(MODELS["rope"], replace(rollouts, drawn=rollouts.drawn[:, 1:]))
+
+
+def test_an_end_that_the_model_cannot_draw_is_named():
+    config = ModelConfig(vocab_size=30, context_length=8, d_model=8, n_layers=1, n_heads=1, d_ff=8)
+    with pytest.raises(ValueError, match=r"end_id must be an integer in \[0, 29\], got 30"):
+        sample(LanguageModel(config), [[1, 2]], end_id=30)

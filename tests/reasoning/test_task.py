@@ -36,6 +36,16 @@ def test_the_vocabulary_has_no_word_twice():
     assert set(DIGITS) < set(VOCABULARY)
 
 
+def test_a_prompt_may_open_the_response():
+    plain, opened = (draw_problems(3, 0, held_out=True, opening=o) for o in ((), ("<think>",)))
+    for a, b in zip(plain, opened, strict=True):
+        assert b.prompt == [*a.prompt, "<think>"]
+        assert b.question == a.question == a.prompt
+        assert b.held_out  # the opening makes no other problem of it
+    with pytest.raises(ValueError, match="'<hm>' is not a word of this task"):
+        Problem(1, ("+1",), opening=("<hm>",))
+
+
 @given(responses)
 def test_words_and_ids(words):
     assert decode(encode(words)) == words

@@ -38,6 +38,13 @@ def test_verdicts(response, expected):
     assert (v.answer, v.ended, v.clean, v.chain, v.mixed, v.direct) == tuple(map(bool, expected))
 
 
+def test_what_the_prompt_has_opened_is_read_with_the_rest():
+    opened = Problem(5, ("+8", "*3"), opening=("<think>",))
+    words = clean_response(P)
+    assert verify(opened, words[1:]) == verify(P, words)
+    assert not verify(P, words[1:]).clean
+
+
 @pytest.mark.parametrize(
     ("response", "marks"),
     [

@@ -9,8 +9,9 @@ from scipy.optimize import check_grad, curve_fit, minimize
 from scipy.special import huber as scipy_huber
 from scipy.special import logsumexp
 
+from lib import scaling
 from lib.downloads import DownloadError
-from lib.scaling import kaplan, laws
+from lib.scaling import kaplan
 from lib.scaling.chinchilla import huber_objective, published_starts
 from lib.scaling.chinchilla_points import chinchilla_points, downloaded_points, drawn_points
 
@@ -52,7 +53,7 @@ def test_the_objective_is_scipys_and_its_gradient_is_right():
     data = (points.parameters, points.tokens, points.loss)
     expected = [scipy_objective(start, *data) for start in starts]
     assert value * scale == pytest.approx(np.array(expected), rel=1e-9)
-    at = unknown(laws.HOFFMANN)
+    at = unknown(scaling.HOFFMANN)
     error = check_grad(lambda x: objective(x)[0], lambda x: objective(x)[1], at, epsilon=1e-7)
     assert error < 1e-3 * np.linalg.norm(objective(at)[1])
 
@@ -65,13 +66,15 @@ def test_the_thinned_grid_is_part_of_the_published_one():
         published_starts(every=0)
 
 
-@pytest.mark.parametrize("law", [laws.HOFFMANN, laws.BESIROGLU], ids=["Hoffmann", "Besiroglu"])
+@pytest.mark.parametrize(
+    "law", [scaling.HOFFMANN, scaling.BESIROGLU], ids=["Hoffmann", "Besiroglu"]
+)
 def test_exact_points_give_back_the_published_constants(law):
     """From starts that know nothing of them, with no warning on the way."""
     n, d = grid_points()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = laws.fit_chinchilla(n, d, law(n, d), starts=published_starts(every=2))
+        found = scaling.fit_chinchilla(n, d, law(n, d), starts=published_starts(every=2))
     assert values(found) == pytest.approx(values(law), rel=1e-3)
 
 
@@ -79,10 +82,10 @@ def test_exact_points_give_back_the_published_constants(law):
 def test_no_scipy_run_gets_lower():
     points = drawn_points(n=100, seed=1)
     data = (points.parameters, points.tokens, points.loss)
-    ours = laws.refit(laws.BESIROGLU, *data)[0]
+    ours = scaling.refit(scaling.BESIROGLU, *data)[0]
     best = min(
         minimize(scipy_objective, unknown(start), data, method=method, tol=1e-14).fun
-        for start in (laws.HOFFMANN, laws.BESIROGLU, ours)
+        for start in (scaling.HOFFMANN, scaling.BESIROGLU, ours)
         for method in ("BFGS", "L-BFGS-B")
     )
     assert scipy_objective(unknown(ours), *data) <= best * (1 + 1e-6)
@@ -91,12 +94,12 @@ def test_no_scipy_run_gets_lower():
 def test_weights_count_points_as_often_as_repeating_them_does():
     points = drawn_points(n=60, seed=2)
     data = (points.parameters, points.tokens, points.loss)
-    weights = laws.resampled_weights(60, 3, seed=1)
+    weights = scaling.resampled_weights(60, 3, seed=1)
     for counts, weighted in zip(
-        weights, laws.refit(laws.BESIROGLU, *data, weights=weights), strict=True
+        weights, scaling.refit(scaling.BESIROGLU, *data, weights=weights), strict=True
     ):
         repeated = [np.repeat(column, counts.astype(int)) for column in data]
-        alone = laws.refit(laws.BESIROGLU, *repeated)[0]
+        alone = scaling.refit(scaling.BESIROGLU, *repeated)[0]
         assert weighted(*grid_points()) == pytest.approx(alone(*grid_points()), rel=2e-3)
 
 
@@ -117,14 +120,14 @@ def test_the_replications_numbers_are_reproduced(real_points):
     """
     data = (real_points.parameters, real_points.tokens, real_points.loss)
     assert len(real_points.loss) == 240
-    fit = laws.fit_from_starts(*data, starts=published_starts(every=2))
+    fit = scaling.fit_from_starts(*data, starts=published_starts(every=2))
     assert values(fit.law) == pytest.approx([1.8172, 477.8, 2143, 0.3473, 0.3672], rel=1e-3)
     assert fit.huber_sum == pytest.approx(0.00101827, rel=1e-5)  # printed in their notebook
     law = fit.law
     for delta in (1e-4, 1e-5, 1e-6, 1e-8):
-        law = laws.refit(law, *data, delta=delta)[0]
-    assert values(law) == pytest.approx(values(laws.BESIROGLU), rel=1e-3)
-    assert values(fit.law) == pytest.approx(values(laws.BESIROGLU), rel=0.03)
+        law = scaling.refit(law, *data, delta=delta)[0]
+    assert values(law) == pytest.approx(values(scaling.BESIROGLU), rel=1e-3)
+    assert values(fit.law) == pytest.approx(values(scaling.BESIROGLU), rel=0.03)
 
 
 def test_without_a_network_the_points_say_that_they_are_drawn(monkeypatch):
@@ -138,13 +141,13 @@ def test_without_a_network_the_points_say_that_they_are_drawn(monkeypatch):
     assert len(points.loss) == 240
 
 
-KAPLAN = laws.KaplanLaw(0.076, 0.103, 6.4e13, 1.8e13)
+KAPLAN = scaling.KaplanLaw(0.076, 0.103, 6.4e13, 1.8e13)
 
 
 def test_kaplans_law_is_recovered():
     n, d = np.meshgrid(np.geomspace(768, 1.5e9, 7), np.geomspace(22e6, 23e9, 5))
     n, d = n.ravel(), d.ravel()
-    assert values(laws.fit_kaplan(n, d, KAPLAN(n, d))) == pytest.approx(values(KAPLAN), rel=1e-6)
+    assert values(scaling.fit_kaplan(n, d, KAPLAN(n, d))) == pytest.approx(values(KAPLAN), rel=1e-6)
 
 
 @pytest.mark.parity("Kaplan's L(N, D)", "scipy curve_fit", "6 digits")
@@ -152,10 +155,10 @@ def test_kaplans_law_is_fitted_as_scipy_does():
     n, d = np.meshgrid(np.geomspace(1e4, 1.5e9, 7), np.geomspace(22e6, 23e9, 5))
     n, d = n.ravel(), d.ravel()
     loss = KAPLAN(n, d) * np.exp(0.01 * np.random.default_rng(0).normal(size=len(n)))
-    ours = laws.fit_kaplan(n, d, loss)
+    ours = scaling.fit_kaplan(n, d, loss)
     scipy, _ = curve_fit(
         lambda x, a_n, a_d, ln_n, ln_d: np.log(
-            laws.KaplanLaw(a_n, a_d, np.exp(ln_n), np.exp(ln_d))(*x)
+            scaling.KaplanLaw(a_n, a_d, np.exp(ln_n), np.exp(ln_d))(*x)
         ),
         (n, d),
         np.log(loss),

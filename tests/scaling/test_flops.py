@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lib import scaling
 from lib.model import KVCache, LanguageModel, ModelConfig
-from lib.scaling import compute
 from lib.scaling.observed import observed_flops, shapes_only
 
 SMALL = dict(vocab_size=101, context_length=64, d_model=48, n_layers=3, n_heads=4, d_ff=80)
@@ -35,8 +35,8 @@ PUBLISHED = {
 def test_small_models(name):
     config = FAMILIES[name]
     forward, backward = observed_flops(LanguageModel(config), torch.randint(101, (3, 33)))
-    assert compute.forward_flops(config, 33, batch=3) == forward
-    assert compute.backward_flops(config, 33, batch=3) == backward
+    assert scaling.forward_flops(config, 33, batch=3) == forward
+    assert scaling.backward_flops(config, 33, batch=3) == backward
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -45,8 +45,8 @@ def test_published_sizes(name):
     config = PUBLISHED[name]
     ids = torch.zeros(2, 512, dtype=torch.long, device="meta")
     forward, backward = observed_flops(shapes_only(config), ids)
-    assert compute.forward_flops(config, 512, batch=2) == forward
-    assert compute.backward_flops(config, 512, batch=2) == backward
+    assert scaling.forward_flops(config, 512, batch=2) == forward
+    assert scaling.backward_flops(config, 512, batch=2) == backward
 
 
 @settings(max_examples=25)
@@ -75,8 +75,8 @@ def test_any_shape(batch, positions, shared, n_kv_heads, d_head, d_ff, gated, wi
     )
     ids = torch.zeros(batch, positions, dtype=torch.long, device="meta")
     forward, backward = observed_flops(shapes_only(config), ids)
-    assert compute.forward_flops(config, positions, batch) == forward
-    assert compute.backward_flops(config, positions, batch) == backward
+    assert scaling.forward_flops(config, positions, batch) == forward
+    assert scaling.backward_flops(config, positions, batch) == backward
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -91,14 +91,14 @@ def test_one_more_token_with_a_cache(name, window):
         model(torch.randint(101, (2, 30)), cache=cache)
         with FlopCounterMode(display=False) as counter:
             model(torch.randint(101, (2, 1)), cache=cache)
-    assert compute.forward_flops(config, 1, batch=2, past=30) == counter.get_total_flops()
+    assert scaling.forward_flops(config, 1, batch=2, past=30) == counter.get_total_flops()
 
 
 def test_the_fused_kernel_of_the_cpu_is_counted():
     """torch alone counts none of it; with our formula the forward pass is complete."""
     config = FAMILIES["GPT-2"]
     forward, _ = observed_flops(LanguageModel(config), torch.randint(101, (2, 33)), fused=True)
-    assert forward == compute.forward_flops(config, 33, batch=2)
+    assert forward == scaling.forward_flops(config, 33, batch=2)
 
 
 @given(
@@ -110,7 +110,7 @@ def test_the_fused_kernel_of_the_cpu_is_counted():
 def test_visible_pairs_by_counting(positions, past, window, sinks):
     sinks = sinks if window else 0
     keys = [min(q + 1, window + sinks) if window else q + 1 for q in range(past, past + positions)]
-    assert compute.visible_pairs(positions, past, window, sinks) == sum(keys)
+    assert scaling.visible_pairs(positions, past, window, sinks) == sum(keys)
 
 
 def test_kaplan_by_table_1():
@@ -123,9 +123,9 @@ def test_kaplan_by_table_1():
         2 * layers * width * width,
         2 * layers * 2 * width * 3072,
     ]
-    assert compute.block_matrix_parameters(config) == 12 * layers * width**2
-    assert compute.kaplan_forward(config, positions) == sum(rows)
-    assert compute.training_flops_per_token(config, positions, "6N") == 72 * layers * width**2
+    assert scaling.block_matrix_parameters(config) == 12 * layers * width**2
+    assert scaling.kaplan_forward(config, positions) == sum(rows)
+    assert scaling.training_flops_per_token(config, positions, "6N") == 72 * layers * width**2
 
 
 def test_chinchilla_by_appendix_f():
@@ -154,30 +154,30 @@ def test_chinchilla_by_appendix_f():
     dense = 2 * seq_len * (width * inner + width * inner)
     logits = 2 * seq_len * width * vocabulary
     total = embeddings + layers * (attention + dense) + logits
-    assert compute.chinchilla_forward(config, seq_len) * seq_len == total
-    assert compute.training_flops_per_token(config, seq_len, "Chinchilla") == 3 * total / seq_len
+    assert scaling.chinchilla_forward(config, seq_len) * seq_len == total
+    assert scaling.training_flops_per_token(config, seq_len, "Chinchilla") == 3 * total / seq_len
 
 
 def test_palm_is_exact_for_tied_models_up_to_norms():
     """6 N counts norms and biases too: far less than a percent."""
     for name in ("GPT-2", "SmolLM2", "Qwen3"):
         config = PUBLISHED[name].replace(positions="rope")
-        palm = compute.training_flops_per_token(config, 1024, "PaLM")
-        exact = compute.training_flops_per_token(config, 1024)
+        palm = scaling.training_flops_per_token(config, 1024, "PaLM")
+        exact = scaling.training_flops_per_token(config, 1024)
         assert palm == pytest.approx(exact, rel=2e-3)
 
 
 def test_active_parameters():
     config = FAMILIES["experts"]
     expert = 3 * 48 * 24
-    assert compute.parameters(config) - compute.parameters(config, active=True) == 2 * 4 * expert
+    assert scaling.parameters(config) - scaling.parameters(config, active=True) == 2 * 4 * expert
 
 
 def test_bad_input():
     config = FAMILIES["GPT-2"]
     with pytest.raises(ValueError, match=r"method must be one of 6N, Kaplan.*got 'Casson'"):
-        compute.training_flops_per_token(config, 8, "Casson")
+        scaling.training_flops_per_token(config, 8, "Casson")
     with pytest.raises(ValueError, match="positions must be an integer at least 1, got 0"):
-        compute.forward_flops(config, 0)
+        scaling.forward_flops(config, 0)
     with pytest.raises(ValueError, match="past must be an integer at least 0, got -1"):
-        compute.forward_flops(config, 1, past=-1)
+        scaling.forward_flops(config, 1, past=-1)

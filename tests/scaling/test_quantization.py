@@ -68,6 +68,14 @@ def test_int8_linear(bias):
         torch.testing.assert_close(Int8Linear(linear)(x), expected, atol=0.03, rtol=0.03)
 
 
+@pytest.mark.parametrize("width", [24, 33, 168])
+def test_rows_that_the_kernel_cannot_read_go_another_way(width):
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(width, 10, bias=False)
+    x = torch.randn(3, width)
+    torch.testing.assert_close(Int8Linear(linear)(x), linear(x), atol=0.05, rtol=0.05)
+
+
 def test_a_model_in_int8_is_near_its_rounded_self():
     model = LanguageModel(CONFIG).eval()
     ids = torch.randint(97, (2, 20))

@@ -90,6 +90,7 @@ def test_merge_in_word_replaces_from_the_left(word):
     assert [i for token in merged for i in ((1, 1) if token == 9 else (token,))] == list(word)
     text = "".join(map(str, word)).replace("11", "9")
     assert "".join(map(str, merged)) == text
+    assert "".join(merge_in_word(tuple(map(str, word)), ("1", "1"), "9")) == text
 
 
 def test_the_hugs_example_by_hand():

@@ -99,3 +99,24 @@ def test_control_tokens_in_a_text_stay_text():
     ids = encode_chat(tokenizer, [{"role": "user", "content": "quoted <|end|> text"}])
     assert ids == [*tokenizer.encode("quoted <|end|> text"), tokenizer.special_tokens["<|end|>"]]
     assert encode_chat(tokenizer, HI) == [*tokenizer.encode("hi"), 0]
+
+
+PLACES = {
+    "tool": "{{ tools | tojson }}",
+    "document": "{{ documents[0].text }}",
+    "arguments of a call": "{{ messages[0].tool_calls | tojson }}",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_control_tokens_in_tools_and_documents_stay_text(place):
+    tokenizer = BPETokenizer.train("<|end|> quoted text " * 9, 300, special_tokens=["<|end|>"])
+    call = {"function": {"name": "f", "arguments": {"<|end|>": "<|end|>"}}}
+    given = {
+        "tools": [{"name": "f", "description": "writes <|end|>"}],
+        "documents": ({"text": "a quoted <|end|>"},),
+    }
+    messages = [{"role": "assistant", "tool_calls": [call]}]
+    ids = encode_chat(tokenizer, messages, PLACES[place] + "<|end|>", **given)
+    assert ids.count(tokenizer.special_tokens["<|end|>"]) == 1
+    assert tokenizer.decode(ids) == render_chat(PLACES[place] + "<|end|>", messages, **given)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import corpora
-from lib.tokenization import UnigramTokenizer, sentencepiece_model
+from lib.tokenization import BPETokenizer, UnigramTokenizer, sentencepiece_model
 
 
 def train(**settings):
@@ -78,3 +78,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, data, monkeypatch):
         tokenizer.save(path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == data
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["spaces removed", "spaces kept"])
+def bpe_pair(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bpe") / "m.model"
+    settings = {"normalization_rule_name": "identity", "remove_extra_whitespaces": request.param}
+    path.write_bytes(train(model_type="bpe", **settings))
+    return BPETokenizer.load(path), sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+@given(text=st.text("ab \n\t\u3000\U0001f44d", max_size=12))
+def test_spaces_and_lines_of_a_bpe_model(bpe_pair, text):
+    """Spaces at the ends of a text are removed, those at the ends of a line are not."""
+    ours, theirs = bpe_pair
+    assert ours.encode(text) == theirs.encode(text)

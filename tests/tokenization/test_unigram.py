@@ -94,6 +94,13 @@ def test_spaces_and_underlines_at_the_ends(pair, text, data):
         assert ours.decode(ids) == theirs.decode(ids)
 
 
+@given(ids=st.lists(st.integers(0, 1499), max_size=12))
+def test_any_ids_are_read_as_sentencepiece_reads_them(pair, ids):
+    """Bytes that are no UTF-8 among them."""
+    ours, theirs = pair
+    assert ours.decode(ids) == theirs.decode(ids)
+
+
 @pytest.mark.parity("Unigram log-likelihood of the best segmentation", "sentencepiece", "1e-4")
 def test_log_likelihoods(pair):
     ours, theirs = pair

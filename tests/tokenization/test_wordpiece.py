@@ -84,6 +84,8 @@ def test_scores_of_the_hugs_example():
     assert scores["##u", "##g"] == Fraction(1, 36)
     assert scores["##g", "##s"] == Fraction(1, 20)
     assert set(scores.values()) == {Fraction(1, 36), Fraction(1, 20)}
+    texts = {tuple(split_letters(word)): n for word, n in HUGS.items()}
+    assert pair_scores(texts) == scores, "tokens may be given by their texts"
 
 
 def test_merges_of_the_hugs_example():

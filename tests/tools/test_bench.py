@@ -6,7 +6,7 @@ import pytest
 
 from tools.bench import __main__ as bench
 from tools.bench import measure
-from tools.bench.measure import compare
+from tools.bench.measure import compare, limit
 
 
 @pytest.fixture
@@ -28,6 +28,11 @@ def test_amounts_compare_as_speeds(clock):
     assert (row.ours, row.peer, row.ratio) == (30.0, 20.0, 1.5)
     assert row.met
     assert not compare("x", lambda: 3.0, lambda: 3.0, "peer", budget=1.5, **options).met
+
+
+def test_a_limit_needs_no_peer():
+    assert limit("x", 1.0, "s", budget=1, command="c").met
+    assert not limit("x", 1.1, "s", budget=1, command="c").met
 
 
 def test_ours_and_peer_take_turns(clock):

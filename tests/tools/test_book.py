@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import hashlib
 import json
 import re
 from base64 import b64decode
@@ -10,31 +11,24 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from lib.widgets import Dropdown, IntSlider
-from lib.widgets.power_law import power_law_explorer
-from lib.widgets.qkv import qkv_explorer
-from lib.widgets.sampling import sampling_explorer
+from lib.diagrams.gallery import GALLERY
+from lib.widgets import DrawingPicture, Dropdown, IntSlider
 from tests.widgets.examples import Panels, three_panels, tokens
-from tools.book import checking, sources
+from tools.book import checking, gallery, sources
 from tools.book.frames import count, export, script
+from tools.book.redirects import MOVED, write_redirects
 from tools.book.widgets import WIDGETS
 from tools.links import COURSE, NAVIGATION, TAG
 from tools.notebooks import names, notebook_path
 
-MAKERS = {
-    "qkv_explorer": qkv_explorer,
-    "sampling_explorer": sampling_explorer,
-    "power_law_explorer": power_law_explorer,
-}
+# What a chapter's cells make takes them a minute: `make book` itself tries those grids.
+ALONE = [widget for widget in WIDGETS if not widget.of_chapter]
 
 
 @pytest.fixture(scope="module")
 def explorers(smollm2):
     """The widgets themselves, each made once."""
-    return {
-        widget.name: MAKERS[widget.call](*(smollm2 if widget.name != "power_law" else ()))
-        for widget in WIDGETS
-    }
+    return {widget.name: widget.make() for widget in ALONE}
 
 
 def shown(data, place):
@@ -43,7 +37,7 @@ def shown(data, place):
     return "".join(data["shapes"][i] for i in data["pictures"][picture]), data["captions"][caption]
 
 
-@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget.name)
+@pytest.mark.parametrize("widget", ALONE, ids=lambda widget: widget.name)
 def test_the_book_shows_what_the_widget_shows(widget, explorers):
     """At the corners of the grid, and at the widget's own start."""
     explorer = explorers[widget.name]
@@ -66,13 +60,13 @@ def test_the_book_shows_what_the_widget_shows(widget, explorers):
         svg, caption = shown(data, place)
         assert svg == explorer.picture.svg(explorer.state)
         assert caption == explorer.describe(explorer.state)
-        if isinstance(explorer.picture.current(), str):
+        if isinstance(explorer.picture, DrawingPicture):
             assert svg == explorer.picture.current(), "what the widget sent"
     explorer.set(explorer.initial)
     assert shown(data, 0) != shown(data, len(data["frames"]) - 1)
 
 
-@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget.name)
+@pytest.mark.parametrize("widget", ALONE, ids=lambda widget: widget.name)
 def test_every_control_of_the_book_is_labeled_and_starts_where_the_widget_does(widget, explorers):
     explorer = explorers[widget.name]
     still = {field: (getattr(explorer.initial, field),) for field in widget.axes}
@@ -165,7 +159,10 @@ def test_links_out_of_the_book_become_text():
 
 def test_a_link_to_a_term_of_the_glossary_is_html():
     text = "the [**token ids**](glossary.md#token-id), see the [glossary](glossary.md)"
-    link = '<a class="reference internal" href="glossary.html#token-id">**token ids**</a>'
+    meaning = sources.glossary()["token-id"]
+    assert "`" not in meaning
+    address = 'href="glossary.html#token-id"'
+    link = f'<a class="reference internal" {address} data-meaning="{meaning}">**token ids**</a>'
     assert sources.inside(text) == f"the {link}, see the [glossary](glossary.md)"
 
 
@@ -188,3 +185,86 @@ def test_checking_finds_what_is_wrong(tmp_path):
         "links missing.html, which is not there",
     ]
     assert found[-1] == "a.html: a.html has no alt text"
+
+
+def test_text_for_the_notebook_has_a_variant_in_the_book():
+    cells = [nbformat.v4.new_markdown_cell(t) for t in ("# A title", "Type a prompt, and look.")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    assert sources.for_book(notebook, "00_tour").cells[1].source == "Choose a prompt, and look."
+
+
+@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget.name)
+def test_prose_of_the_book_names_no_control_that_is_not_there(widget, explorers):
+    """Beside a widget the book asks for nothing that only the notebook has."""
+    notebook = nbformat.read(notebook_path(widget.chapter), as_version=4)
+    cells = sources.for_book(notebook, widget.chapter, WIDGETS).cells
+    at = next(
+        i
+        for i, cell in enumerate(cells)
+        if any(f'"{widget.name}"' in str(o.get("data", {})) for o in cell.get("outputs", []))
+    )
+    prose = " ".join(c.source for c in cells[at - 1 : at + 2] if c.cell_type == "markdown")
+    assert "Type a" not in prose, "nothing can be typed in the book"
+    if widget.of_chapter:
+        return
+    for control in explorers[widget.name].controls:
+        if control.field not in widget.axes and control.field != "reset":
+            asked = re.search(rf"(?:[Ss]et|[Mm]ove|[Dd]rag) the {control.label}\b", prose)
+            assert not asked, f"the book has no control {control.label!r}"
+
+
+@pytest.mark.parametrize("widget", ALONE, ids=lambda widget: widget.name)
+def test_every_task_can_be_done_in_the_book(widget, explorers):
+    for task in explorers[widget.name].tasks:
+        for field, value in task.moves.items():
+            assert value in widget.axes[field], task.question
+
+
+def test_formulas_become_mathml():
+    pytest.importorskip("docutils", reason="comes with what `make book` installs")
+    from tools.book.formulas import mathml
+
+    root = ElementTree.fromstring(mathml(r"\frac{a_1}{b} + \Big(1, \dots\Big)", block=True))
+    assert root.get("display") == "block"
+    tags = [e.tag.rpartition("}")[2] for e in root.iter()]
+    assert {"mfrac", "msub", "mo"} <= set(tags)
+    assert "…" in "".join(root.itertext())
+    with pytest.raises(ValueError, match="nosuchcommand"):
+        mathml(r"\nosuchcommand", block=False)
+
+
+def test_old_addresses_lead_to_chapters_that_exist(tmp_path):
+    write_redirects(tmp_path)
+    for old, new in MOVED.items():
+        text = (tmp_path / f"{old}.html").read_text()
+        assert f"url={new}.html" in text
+        assert new in COURSE
+        assert old not in COURSE
+        assert all(name in COURSE for name in re.findall(r'href="(\w+)\.html">', text))
+    (tmp_path / "06_sampling.html").write_text("a chapter of that name")
+    with pytest.raises(FileExistsError, match="06_sampling"):
+        write_redirects(tmp_path)
+
+
+def test_imports_and_drawing_are_folded_and_other_code_is_not():
+    cell = nbformat.v4.new_code_cell
+    assert sources.is_folded(cell("import torch\nfrom a import b\nuse_course_style()"))
+    assert sources.is_folded(cell("fig, ax = f()\ndisplay_figure(fig, alt='a')"))
+    assert not sources.is_folded(cell("import torch\ntorch.ones(3)"))
+
+
+def test_the_gallery_has_a_table_and_a_picture_of_each_model(tmp_path):
+    assert gallery.write(tmp_path) == "gallery"
+    text = (tmp_path / "gallery.md").read_text(encoding="utf-8")
+    for name, entry in GALLERY.items():
+        assert f"\n## {name}\n" in text
+        assert entry.source in text
+    assert 'data-value="671026404352">671 B<' in text
+    assert len(list((tmp_path / "gallery").glob("*.svg"))) == len(GALLERY)
+    assert '<div class="table-wrapper' in text, "reading.js lets keys scroll it"
+    drawing = (tmp_path / "gallery" / "gpt_2.svg").read_text(encoding="utf-8")
+    assert "124,439,808" in drawing
+    output = {"image/svg+xml": drawing, "image/png": "aGk=", "text/plain": "GPT-2, drawn"}
+    cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", output)])
+    checksum = hashlib.sha256(drawing.encode()).hexdigest()
+    assert sources.alt_texts(nbformat.v4.new_notebook(cells=[cell]))[checksum] == "GPT-2, drawn"

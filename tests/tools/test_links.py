@@ -1,11 +1,13 @@
 """What all chapters share: set-up cell and badges, with and without an address; links."""
 
+import subprocess
 import sys
 from itertools import pairwise
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+from tools.badges import own_address, set_address
 from tools.course import Settings, read_settings
 from tools.links import (
     COURSE,
@@ -58,6 +60,28 @@ def test_setup_cell_without_address_says_what_to_do(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "%pip install git+ADDRESS" in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("settings", [WITHOUT, WITH])
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [("lib/__init__.py", ""), ("lib.py", ""), ("lib/__init__.py", '"""Helpers."""')],
+)
+def test_setup_cell_names_what_hides_the_course(tmp_path, place, content, settings):
+    """A reader's own lib beside the notebook is found first; a bare folder hides nothing."""
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    code = TransformerManager().transform_cell(setup_cell(settings))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("ImportError: ")
+    assert "hides the course's lib: rename it" in said
+    assert str(path.relative_to(tmp_path)) in said
+    path.unlink()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_badges():
@@ -122,3 +146,31 @@ def test_unusable_setting(tmp_path):
     )
     with pytest.raises(ValueError, match="someone/course"):
         read_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/someone/course.git", "https://github.com/someone/course"),
+        ("git@github.com:someone/my.course.git", "https://github.com/someone/my.course"),
+        ("ssh://git@github.com/someone/course", "https://github.com/someone/course"),
+        ("https://example.org/someone/course", ""),
+        ("", ""),
+    ],
+)
+def test_a_forks_address(tmp_path, monkeypatch, remote, address):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    if remote:
+        subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", remote], check=True)
+    assert own_address(tmp_path) == address
+    monkeypatch.setenv("GITHUB_REPOSITORY", "other/fork")
+    assert own_address(tmp_path) == "https://github.com/other/fork"
+
+
+def test_the_address_is_written_once(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text('[project]\nname = "a"\nversion = "1"\n[tool.course]\nrepository = ""\n')
+    set_address("https://github.com/someone/course", tmp_path)
+    set_address("https://github.com/other/fork", tmp_path)
+    assert read_settings(tmp_path).repository == "https://github.com/someone/course"

@@ -9,17 +9,22 @@ from tools import readme
 from tools.course import ROOT, replace_between
 
 
-def test_readme_is_in_step():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", readme.PAGES)
+def test_pages_are_in_step(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
     assert readme.render(text) == text, "run: make readme"
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/evidence.md", "docs/teaching.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     prose = re.sub(r"(?s)^(`{3,})\S*\n.*?^\1$", "", text, flags=re.MULTILINE)
     targets = [t for t in re.findall(r"\]\(([^)]+)\)", prose) if not t.startswith("https://")]
-    assert [t for t in targets if not (ROOT / t.partition("#")[0]).exists()] == []
+    folder = (ROOT / name).parent
+    assert [t for t in targets if not (folder / t.partition("#")[0]).exists()] == []
 
 
 def test_chapters_that_are_missing_are_said_to_be(tmp_path):
@@ -28,13 +33,15 @@ def test_chapters_that_are_missing_are_said_to_be(tmp_path):
     (folder / "02_attention.md").write_text(
         "# 2. Attention\n\nWho looks at whom? And why?\n\n"
         "**Runs in** 35 seconds and 0.9 GiB of memory on 2 CPU cores.\n"
+        + "word " * 1000
+        + "\n```{code-cell}\ncheck_heads(my_heads)\n```\n"
     )
     (folder.parent / "02_attention.ipynb").write_text("{}")
     (folder / "04_draft.md").write_text("# Draft\n")
     lines = readme.chapters(tmp_path).splitlines()
-    row = "| 02 | [Attention](notebooks/02_attention.ipynb) | Who looks at whom? | 35 s | 0.9 GiB |"
-    assert row in lines
-    assert "| 04 | Normalization | *not there yet* |  |  |" in lines
+    link = "[Attention](notebooks/02_attention.ipynb)"
+    assert f"| 02 | {link} | Who looks at whom? | 10 min | 1 | 35 s |" in lines
+    assert "| 04 | Normalization | *not there yet* |  |  |  |" in lines
     assert len(lines) == 2 + len(readme.COURSE)
 
 
@@ -47,7 +54,7 @@ def test_parity_table(tmp_path):
         '@pytest.mark.parametrize("x", [1, 2])\n'
         "def test_logits(x): ...\n"
     )
-    row = "| logits | transformers | 1e-5 | [model/test_a.py](tests/model/test_a.py) |"
+    row = "| logits | transformers | 1e-5 | [model/test_a.py](../tests/model/test_a.py) |"
     assert row in readme.parity(tmp_path).splitlines()
     file.write_text('import pytest\n@pytest.mark.parity("logits")\ndef test_logits(): ...\n')
     with pytest.raises(ValueError, match=r"test_a.py, line 2: parity"):
@@ -71,21 +78,29 @@ def test_setup_and_browser_tables(tmp_path):
     assert lines[-5:] == [
         "Disk: the clone 9 MB.",
         "",
-        "Budgets: `make test` once set up at most 15 min: met; a clone at most 20 MB: met.",
+        "Budgets: `make test` once set up at most 10 min: met; a clone at most 20 MB: met.",
         "",
         "Measured on: 2 cores.",
     ]
     commands[1]["seconds"] = 1000
     (tmp_path / "figures" / "setup.json").write_text(json.dumps(result))
-    assert "15 min: **missed**" in readme.setup(tmp_path)
-    fast = {"median_ms": 40.2, "p90_ms": 60, "presses": 36}
-    widgets = {"02_attention": fast, "12_compute-2": {**fast, "median_ms": 140}, "book, qkv": fast}
+    assert "10 min: **missed**" in readme.setup(tmp_path)
+    fast = {"median_ms": 40.2, "p90_ms": 60, "presses": 36, "load": 0.5}
+    widgets = {
+        "02_attention": fast,
+        "02_attention, hover": {**fast, "median_ms": 60},
+        "12_compute-2, click": {**fast, "median_ms": 140},
+        "book, qkv": fast,
+        "book, qkv, click": {**fast, "median_ms": 60},
+    }
     result = {"machine": "2 cores", "widgets": widgets}
     (tmp_path / "figures" / "browser.json").write_text(json.dumps(result))
-    assert readme.browser(tmp_path).splitlines()[2:5] == [
-        "| 2. Attention | 40 ms | 60 ms | 36 | yes |",
-        "| 12. Compute, 2 | 140 ms | 60 ms | 36 | **no** |",
-        "| book, qkv | 40 ms | 60 ms | 36 | yes |",
+    assert readme.browser(tmp_path).splitlines()[2:7] == [
+        "| 2. Attention | key | 40 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
+        "| 2. Attention | hover | 60 ms | 60 ms | 36 | 0.5 | 50 ms | **no** |",
+        "| 12. Compute, 2 | click | 140 ms | 60 ms | 36 | 0.5 | 100 ms | **no** |",
+        "| book, qkv | key | 40 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
+        "| book, qkv | click | 60 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
     ]
 
 

@@ -82,7 +82,10 @@ def test_a_process_that_is_killed_fails_the_run(tmp_path):
             "        os.kill(os.getpid(), signal.SIGKILL)\n"
         )
     flags = re.search(r"^TWO +:= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-    done = run_pytest("-c", tmp_path / "pytest.ini", *flags.split(), tmp_path)
+    alone = dict(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")  # xdist is enough, and starts much sooner
+    done = run_pytest(
+        "-p", "xdist", "-c", tmp_path / "pytest.ini", *flags.split(), tmp_path, **alone
+    )
     assert done.returncode != 0
     assert "test_b.py::test_b[2]" in done.stdout
     assert "crashed" in done.stdout

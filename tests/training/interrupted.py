@@ -18,7 +18,7 @@ if __name__ == "__main__":
     start = command.start_processes
     command.start_processes = lambda device: processes[0] if processes else start(device)
     arguments = sys.argv[1:]
-    folder = Path(arguments[arguments.index("--folder") + 1])
+    folder = Path(arguments[arguments.index("--out") + 1]) / "checkpoints"
     history = Path(arguments[arguments.index("--history") + 1])
     processes.append(start("cpu"))
     assert command.main(arguments) == 0

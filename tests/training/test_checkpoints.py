@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import lib.training.__main__
 from lib.model import LanguageModel, ModelConfig
 from lib.training import TrainingConfig, train
 from lib.training.checkpoints import checkpoints, random_state, set_random_state
@@ -70,25 +72,30 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(new_model, tokens, tmp_path
     assert train(new_model(**new), tokens[0], CONFIG, tokens[1], folder=tmp_path) == expected
 
 
-def command(folder, history, steps=40):
+def command(folder, history):
     arguments = {
-        "steps": steps, "batch-size": 2, "context-length": 16, "evaluation-sequences": 4,
-        "evaluate-every": 10, "checkpoint-every": 1, "dropout": 0.1, "device": "cpu",
-        "folder": folder, "history": history,
+        "steps": 20, "batch-size": 2, "context-length": 16, "evaluation-sequences": 4,
+        "evaluate-every": 5, "checkpoint-every": 1, "dropout": 0.1, "device": "cpu",
+        "out": folder, "history": history, "tokenizer": "bytes", "depth": 1,
     }  # fmt: skip
     flags = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "lib.training", *flags]
+    return flags
 
 
 def test_a_killed_process_loses_nothing(tmp_path):
     """SIGKILL at arbitrary moments, most of them while a checkpoint is being written."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     run = dict(cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    subprocess.run(command(tmp_path / "whole", tmp_path / "whole.json"), check=True, **run)
-    folder, kills, dice = tmp_path / "killed", 0, random.Random()
-    while not (tmp_path / "killed.json").exists():
+    assert lib.training.__main__.main(command(tmp_path / "whole", tmp_path / "whole.json")) == 0
+    out = tmp_path / "killed"
+    again = [sys.executable, "-m", "lib.training", *command(out, tmp_path / "killed.json")]
+    kills, dice = 0, random.Random()
+    folder = out / "checkpoints"
+    for _ in range(8):  # a start, two kills at most, and one to spare for each
+        if (tmp_path / "killed.json").exists():
+            break
         done = len(list(folder.glob("step-*"))) and checkpoints(folder)[-1].name
-        process = subprocess.Popen(command(folder, tmp_path / "killed.json"), **run)
+        process = subprocess.Popen(again, **run)
         while process.poll() is None and kills < 2:
             if folder.exists() and checkpoints(folder) and checkpoints(folder)[-1].name != done:
                 time.sleep(dice.uniform(0, 0.3))
@@ -102,7 +109,8 @@ def test_a_killed_process_loses_nothing(tmp_path):
     assert histories[0] == histories[1]
     for name in ("model.safetensors", "optimizer.safetensors"):
         whole, killed = (
-            load_file(tmp_path / run / "step-00000040" / name) for run in ("whole", "killed")
+            load_file(tmp_path / run / "checkpoints" / "step-00000020" / name)
+            for run in ("whole", "killed")
         )
         assert whole.keys() == killed.keys()
         assert all(torch.equal(whole[key], killed[key]) for key in whole)
@@ -141,7 +149,7 @@ def test_random_numbers_go_on():
 def test_another_run_is_not_continued(finished, new_model, tokens, changes, message):
     with pytest.raises(ValueError, match=message):
         train(new_model(), tokens[0], TrainingConfig(**vars(CONFIG) | changes), folder=finished)
-    with pytest.raises(ValueError, match="model was "):
+    with pytest.raises(ValueError, match=r"model\.d_ff was 64, is 48"):
         train(new_model(d_ff=48), tokens[0], CONFIG, folder=finished)
     with pytest.raises(ValueError, match="tokens was "):
         train(new_model(), tokens[0][::-1].copy(), CONFIG, folder=finished)
@@ -191,8 +199,11 @@ def test_a_finished_run_goes_on(new_model, tokens, tmp_path, schedule):
 
 
 def test_a_run_cannot_go_on_after_its_decay(new_model, tokens, tmp_path):
+    """Where the checkpoint at the end of its plateau is gone; with it, the run goes on."""
     config = dict(batch_size=4, context_length=16, schedule="stable_decay")
     train(new_model(), tokens[0], TrainingConfig(10, **config), folder=tmp_path)
+    for path in checkpoints(tmp_path)[:-1]:
+        shutil.rmtree(path)
     with pytest.raises(ValueError, match=r"step 10 a learning rate of 0\.001, not 0\.0005"):
         train(new_model(), tokens[0], TrainingConfig(20, **config), folder=tmp_path)
     with pytest.raises(ValueError, match="take a checkpoint of step 9 or before"):
@@ -201,6 +212,7 @@ def test_a_run_cannot_go_on_after_its_decay(new_model, tokens, tmp_path):
 
 def test_only_our_own_folders_are_pruned_or_resumed(new_model, tokens, tmp_path):
     others = ["step-00000003-best", "step-best", "step-1", "step-000000999", "step-0000000x"]
+    others += ["step-\uff10\uff10\uff10\uff10\uff10\uff10\uff10\uff11", "step-0000000\u0661"]
     for name in others:
         (tmp_path / name).mkdir()
     (tmp_path / "step-00000099").write_text("a file")
@@ -208,6 +220,18 @@ def test_only_our_own_folders_are_pruned_or_resumed(new_model, tokens, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {*others, "step-00000099", "step-00000012", "step-00000014"}
     assert len(train(new_model(), tokens[0], CONFIG, folder=tmp_path)) == 14
+
+
+def test_a_checkpoint_that_lies_elsewhere_stays(new_model, tokens, tmp_path):
+    steady = dataclasses.replace(CONFIG, schedule="constant", warmup=0)
+    train(new_model(), tokens[0], steady, folder=tmp_path / "run")
+    old = checkpoints(tmp_path / "run")[0]
+    old.rename(tmp_path / "elsewhere")
+    old.symlink_to(tmp_path / "elsewhere")
+    more = dataclasses.replace(steady, steps=20)
+    train(new_model(), tokens[0], more, folder=tmp_path / "run")
+    assert old.is_symlink()
+    assert (tmp_path / "elsewhere" / "state.json").is_file()
 
 
 def rewrite(change, name):
@@ -265,6 +289,17 @@ MEAN = "embedding.weight/exp_avg"
         (edit_state(lambda state: state | {"history": "none"}), "needs 'history', a JSON list"),
         (edit_state(lambda state: state | {"random": [{}]}), "damaged"),
         (edit_state(lambda state: state | {"optimizer": [{"lr": 1}]}), "damaged"),
+        (edit_state(lambda state: state | {"history": [1]}), "no rows under 'history'"),
+        (edit_state(lambda state: state | {"random": [{"cpu": [300] * 5056}]}), "no generator's"),
+        *(
+            (edit_state(lambda state, c=change: state["optimizer"][0].update(c) or state), message)
+            for change, message in [
+                ({"betas": [2, 3]}, "another betas"),
+                ({"eps": math.nan}, "another eps"),
+                ({"params": ["embedding.weight"]}, "another params"),
+            ]
+        ),
+        (lambda path: (path / "state.json").write_text("[" * 100_000), "damaged"),
         (edit_state(lambda state: state | {"settings": {}}), "belongs to another run: .* was None"),
     ],
 )

@@ -167,7 +167,7 @@ def test_clipping_bounds_the_norm(new_model):
     ("changes", "message"),
     [
         ({"steps": 0}, "steps must be an integer in .*, got 0"),
-        ({"schedule": "steep"}, "schedule must be one of cosine, stable_decay, constant"),
+        ({"schedule": "steep"}, "schedule must be one of cosine, stable_decay, linear, constant"),
         ({"precision": "int4"}, "precision must be one of float32, bfloat16, got 'int4'"),
         ({"learning_rate": -1.0}, "learning_rate must be at least 0, got -1.0"),
         ({"warmup": 12}, r"warmup \(of 12 steps\) must be an integer in \[0, 11\]"),

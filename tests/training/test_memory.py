@@ -8,8 +8,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lib import scaling
 from lib.model import LanguageModel, ModelConfig
-from lib.scaling import compute
 from lib.training import next_token_loss
 from lib.training.memory import recomputed_activations
 
@@ -48,10 +48,10 @@ def test_one_more_forward_pass_of_the_blocks(segments):
         FlopCounterMode(display=False) as counter,
     ):
         next_token_loss(model, windows).backward()
-    step = compute.forward_flops(CONFIG, 32, 2) + compute.backward_flops(CONFIG, 32, 2)
+    step = scaling.forward_flops(CONFIG, 32, 2) + scaling.backward_flops(CONFIG, 32, 2)
     more = counter.get_total_flops() - step
     last_products = 2 * 64 * CONFIG.d_ff * CONFIG.d_model * (segments or 5)
-    assert more == compute.recomputation_flops(CONFIG, 32, 2) - last_products
+    assert more == scaling.recomputation_flops(CONFIG, 32, 2) - last_products
 
 
 def test_segments_are_as_equal_as_can_be():

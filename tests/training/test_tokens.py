@@ -12,6 +12,8 @@ from lib.training import __main__ as command
 from lib.training.batches import split
 from lib.training.tokens import byte_tokens, load_tokens
 
+END = "<|endoftext|>"
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -53,8 +55,11 @@ def test_an_array_of_no_tokens_is_named(tmp_path, array):
     ("arguments", "message"),
     [
         (["--steps", "0"], "steps must be an integer in [1, 1e8), got 0"),
-        (["--data", "nowhere.txt"], "No such file"),
-        (["--accumulate", "3"], "batch_size must be a multiple of"),
+        (["--data", "nowhere.txt"], "there is no file nowhere.txt"),
+        (
+            ["--accumulate", "3", "--batch-size", "16", "--steps", "9"],
+            "batch_size must be a multiple of",
+        ),
         (["--learning-rate", "-1"], "learning_rate must be at least 0"),
     ],
 )
@@ -72,10 +77,11 @@ def test_cuda_without_cuda_is_named(capsys, monkeypatch):
 @pytest.mark.parametrize("length", [1, 500, 1200])
 def test_a_text_that_is_too_short_says_how_long_it_must_be(tmp_path, capsys, length):
     (tmp_path / "tiny.txt").write_text("x" * length)
-    assert command.main(["--device", "cpu", "--data", str(tmp_path / "tiny.txt")]) == 2
+    options = ["--device", "cpu", "--tokenizer", "bytes"]
+    assert command.main([*options, "--data", str(tmp_path / "tiny.txt")]) == 2
     least = re.search(r"at least ([\d,]+) tokens", capsys.readouterr().err)[1]
     _, validation = split(np.zeros(int(least.replace(",", "")), int), 0.1)
-    assert len(validation) >= 129
+    assert len(validation) >= 257
 
 
 def variant(tokenizer, **changes):
@@ -111,6 +117,20 @@ def test_parts_are_the_whole(tmp_path, tokenizer, text):
         patch.setattr("lib.training.tokens.PART", 3)
         assert load_tokens(path, tokenizer).tolist() == tokenizer.encode(unified)
     assert bytes(load_tokens(path)).decode() == unified
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.sampled_from(["a b", "\n", "\n ", " ", END, "x" * 9]), min_size=1))
+def test_parts_of_documents_are_the_whole(tmp_path, parts):
+    """Whether two lines can be parted depends on the token that ends a document, too."""
+    tokenizer = BPETokenizer.train("a b\n \n x" * 9, 280, special_tokens=[END])
+    text = "".join(parts)
+    path = tmp_path / "documents.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lib.training.tokens.PART", 3)
+        found = load_tokens(path, tokenizer, END).tolist()
+    assert found == tokenizer.encode(text, allowed_special=[END])
 
 
 def test_documents_end_where_the_text_says_so(tmp_path):

@@ -3,8 +3,18 @@
 import pytest
 import torch
 
+from lib.generation.beam import BeamStep
 from lib.generation.measures import surprise
-from lib.widgets.beam_tree import MOST_STEPS, PROMPTS, State, beam_explorer, finished
+from lib.widgets.ahead import Ahead
+from lib.widgets.beam_tree import (
+    MOST_STEPS,
+    PROMPTS,
+    Search,
+    State,
+    beam_explorer,
+    finished,
+    reachable,
+)
 from tools.bench.driving import drive
 
 
@@ -39,6 +49,44 @@ def test_scores_are_those_of_the_texts(smollm2, explorer):
     ids = tokenizer.encode(text)
     total = -surprise(model, torch.tensor([[*start, *ids]]), len(start)).sum().item()
     assert total == pytest.approx(best, abs=0.02)
+
+
+def test_the_model_has_run_for_what_one_move_leads_to(smollm2):
+    """Once the reader has rested, such a move runs it no more, and shows the same picture."""
+    model, _ = smollm2
+    runs = []
+    hook = model.blocks[0].register_forward_hook(lambda *_: runs.append(1))
+    explorer, other = beam_explorer(*smollm2), beam_explorer(*smollm2)
+    explorer.worker = Ahead(rest=0)
+    state = State(step=2, num_beams=3)
+    explorer.set(state)
+    explorer.worker.join()
+    explorer.worker = None
+    moves = list(reachable(state))
+    moves += [State(step=1, num_beams=3), State(step=2, num_beams=3, length_penalty=0.0)]
+    for near in moves:
+        before = len(runs)
+        explorer.set(near)
+        assert len(runs) == before, near
+        assert explorer.picture.current() == other.frame(near)
+    hook.remove()
+    assert {near.num_beams for near in moves} == {2, 3, 4}
+    assert {near.prompt for near in moves} == set(PROMPTS)
+
+
+def test_a_search_raises_again_and_ends_once():
+    one = BeamStep(torch.zeros(1, 2, 5, dtype=torch.long), torch.zeros(1, 2), [[]], [[]])
+
+    def broken():
+        yield one
+        raise ValueError("too long")
+
+    search = Search(broken())
+    assert search.first(1) == [one]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="too long"):
+            search.first(2)
+    assert Search(iter([one, one])).first(9) == [one, one]
 
 
 def test_buttons_step(explorer):

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from lib import scaling
 from lib.model import LanguageModel, ModelConfig
-from lib.scaling import compute
 from lib.widgets.compute import MODELS, Serving, compute_explorer, time_text
 from lib.widgets.model_shape import size_text
 from tools.bench.driving import drive
@@ -15,9 +15,9 @@ def test_every_control_of_the_widget():
     short = compute_explorer(Serving("Qwen3 0.6B", "T4", 1.0, 16.0))
     for frame in [*drive(compute_explorer(), per_control=6), *drive(short, per_control=6)]:
         state = frame.state
-        step = compute.decode_step(
+        step = scaling.decode_step(
             MODELS[state.model],
-            compute.DEVICES[state.device],
+            scaling.DEVICES[state.device],
             state.sequences,
             state.tokens,
             state.weight_bytes,
@@ -25,11 +25,11 @@ def test_every_control_of_the_widget():
         assert time_text(step.seconds) in frame.caption
         assert f"{size_text(step.tokens_per_second)} tokens/s" in frame.picture
         assert f"bound by {step.bound}" in frame.picture
-        total = compute.serving_bytes(
+        total = scaling.serving_bytes(
             MODELS[state.model], state.sequences, state.tokens, state.weight_bytes
         )
         fits = "does not fit" not in frame.picture
-        assert fits == (total <= compute.DEVICES[state.device].memory)
+        assert fits == (total <= scaling.DEVICES[state.device].memory)
         seen.add((fits, step.bound))
     assert {bound for _, bound in seen} == {"memory", "compute"}
     assert {fits for fits, _ in seen} == {True, False}
@@ -44,12 +44,12 @@ def test_every_control_of_the_widget():
     ],
 )
 def test_the_models_have_their_published_sizes(name, count):
-    assert compute.parameters(MODELS[name]) == count
+    assert scaling.parameters(MODELS[name]) == count
 
 
 def test_the_caption_names_the_crossover():
     caption = compute_explorer().describe(Serving("Llama 3 8B", "A100 40GB", 1.0, 16.0))
-    crossover = compute.crossover_batch(MODELS["Llama 3 8B"], compute.DEVICES["A100 40GB"], 16)
+    crossover = scaling.crossover_batch(MODELS["Llama 3 8B"], scaling.DEVICES["A100 40GB"], 16)
     assert f"compute-bound at a batch of {crossover}." in caption
     long = compute_explorer().describe(Serving(context=131_072.0))
     assert "no batch makes decoding compute-bound" in long

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import io
 import itertools
+import re
 import textwrap
 import warnings
 from dataclasses import dataclass, replace
@@ -65,6 +66,9 @@ def counter(draw=None, controls=None, state=None):
 
 
 def pixels(png):
+    """Of a PNG, or of the PNG in a live frame."""
+    if isinstance(png, str):
+        png = base64.b64decode(re.search(r'base64,([^"]+)"', png)[1])
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
@@ -167,10 +171,11 @@ def test_one_move_draws_once_and_no_move_draws_nothing():
 
 def test_controls_are_explained_with_range_and_unit():
     explorer = three_panels()
-    notes = [row.children[1].value for row in explorer.children[0].children]
-    assert len(notes) == len(explorer.controls)
+    notes = [note.value for note in explorer.notes]
     assert "Scales each step. (0.0001 to 1 per step)" in notes[2]
-    assert all(len(note) > 60 for note in notes)
+    for control, handle, note in zip(explorer.controls, explorer.handles, notes, strict=True):
+        said = handle.tooltip if isinstance(control, Button) else note
+        assert control.explain in said
 
 
 def test_a_value_out_of_range_goes_back_into_it():
@@ -191,12 +196,16 @@ def fails_at_three(state):
 def test_an_error_is_shown_and_goes_when_the_next_frame_is_right():
     explorer = counter(fails_at_three)
     explorer.raise_errors = False
-    error = explorer.children[-1]
+    error = explorer.notes[0]
+    assert "A number. (0 to 5)" in error.value
     explorer.handles[0].value = 3
+    assert explorer.picture.widget.stale, "the picture is of another state"
     assert "ArithmeticError: 3 &lt; 4 &amp; more" in error.value
     assert 'role="alert"' in error.value
     explorer.handles[0].value = 4
-    assert error.value == ""
+    assert "A number. (0 to 5)" in error.value
+    assert "alert" not in error.value
+    assert not explorer.picture.widget.stale
     assert explorer.state == Count(4)
 
 
@@ -217,7 +226,7 @@ def test_a_text_too_long_is_refused_by_name():
     explorer = tokens()
     explorer.raise_errors = False
     explorer.handles[0].set_state({"value": "x" * 61})
-    assert "text takes at most 60 characters, got 61" in explorer.children[-1].value
+    assert "text takes at most 60 characters, got 61" in explorer.notes[0].value
     assert explorer.state == explorer.initial
 
 

@@ -11,6 +11,8 @@ from lib.corpora import SAMPLES, english
 from lib.model import LanguageModel, ModelConfig
 from lib.model.toy import color_toy
 from lib.tokenization import BPETokenizer
+from lib.training.shapes import shape
+from lib.training.tokens import byte_tokenizer
 from lib.widgets.qkv import MOST_TOKENS, Source, qkv_explorer
 from lib.widgets.qkv_drawing import qkv_drawing, short
 from lib.widgets.qkv_steps import State, attend
@@ -116,3 +118,9 @@ def test_other_attention_is_refused(parts, change):
     model = LanguageModel(parts[0].config.replace(**change))
     with pytest.raises(ValueError, match="attention without windows, sinks and soft-caps"):
         qkv_explorer(model, parts[1])
+
+
+def test_it_opens_on_a_small_model_of_one_s_own():
+    model = LanguageModel(shape("llama", 259, 64, 2)).eval()
+    state = qkv_explorer(model, byte_tokenizer()).state
+    assert (state.layer, state.head, state.component) == (1, 1, 31)

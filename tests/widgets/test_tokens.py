@@ -87,7 +87,7 @@ def test_boxes_stay_inside_and_do_not_overlap(tokenizers):
 
 
 def test_no_tokenizer():
-    with pytest.raises(ValueError, match="needs at least one tokenizer, got none"):
+    with pytest.raises(ValueError, match="needs at least one tokenizer in a dict of names"):
         token_explorer({})
 
 

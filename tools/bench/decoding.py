@@ -1,8 +1,10 @@
 """Decoding with SmolLM2, against transformers with the same weights: greedy, beams, speculation."""
 
 import torch
+import torch.nn.functional as F
 import transformers
 
+from lib.corpora import english
 from lib.downloads import smollm2_path
 from lib.generation import GenerationConfig, generate
 from lib.generation.drafts import LookupDraft
@@ -10,9 +12,11 @@ from lib.generation.grammar import Grammar
 from lib.generation.speculative import speculate
 from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
+from lib.scaling.quantization import use_int8
 from lib.tokenization import BPETokenizer
-from tools.bench.measure import Row, compare
+from tools.bench.measure import Row, compare, limit, seconds
 
+COMMAND = "python -m tools.bench decoding"
 N_TOKENS = 64
 PROMPT = "Once upon a time there was a lighthouse keeper who"
 
@@ -42,25 +46,47 @@ def run() -> list[Row]:
         beam_row(model, reference, ids),
         speculative_row(model, reference, tokenizer),
         mask_row(tokenizer),
+        schema_row(tokenizer),
     ]
-    for dtype, budget in ((torch.float32, 1.5), (torch.bfloat16, 3.0)):
-        model.to(dtype)  # in place
-        name = str(dtype).removeprefix("torch.")
+    for name, budget in (("float32", 1.1), ("int8", 1.6)):
+        if name == "int8":
+            use_int8(model.to(torch.bfloat16))  # in place
         rows.append(
             compare(
                 f"SmolLM2, greedy decoding of {N_TOKENS} tokens, one sequence, ours in {name}"
-                + (", the same tokens" if dtype == torch.float32 else ""),
+                + (", the same tokens" if name == "float32" else " weights"),
                 lambda: generate(model, ids, config),
                 theirs,
                 "transformers generate, float32",
                 budget=budget,
-                command="python -m tools.bench decoding",
+                command=COMMAND,
                 amount=N_TOKENS,
                 unit="tokens/s",
                 repeats=5,
             )
         )
+    rows.append(surprise_row(model, reference, tokenizer))
     return rows
+
+
+@torch.inference_mode()
+def surprise_row(
+    model: LanguageModel, reference: transformers.PreTrainedModel, tokenizer: BPETokenizer
+) -> Row:
+    """What int8 weights cost in quality: mean surprise on 1,500 tokens, beside float32."""
+    ids = torch.tensor([tokenizer.encode(english(20_000))[:1500]])
+    ours, theirs = (
+        F.cross_entropy(logits[0, :-1].float(), ids[0, 1:]).item()
+        for logits in (model(ids), reference(ids).logits)
+    )
+    return limit(
+        f"SmolLM2 with int8 weights, mean surprise on 1,500 tokens ({ours:.3f} nats) less that of "
+        f"float32 ({theirs:.3f})",
+        ours - theirs,
+        "nats",
+        budget=0.01,
+        command=COMMAND,
+    )
 
 
 def beam_row(
@@ -84,7 +110,7 @@ def beam_row(
         theirs,
         "transformers generate",
         budget=1.0,
-        command="python -m tools.bench decoding",
+        command=COMMAND,
         amount=n_tokens,
         unit="tokens/s",
         repeats=3,
@@ -118,7 +144,7 @@ def speculative_row(
         theirs,
         "transformers generate, prompt_lookup_num_tokens=4",
         budget=1.0,
-        command="python -m tools.bench decoding",
+        command=COMMAND,
         amount=n_tokens,
         unit="tokens/s",
         repeats=3,
@@ -166,5 +192,24 @@ def mask_row(tokenizer: BPETokenizer) -> Row:
         theirs,
         "llguidance (Rust)",
         budget=30.0,
-        command="python -m tools.bench decoding",
+        command=COMMAND,
+    )
+
+
+def schema_row(tokenizer: BPETokenizer) -> Row:
+    """From a schema of 40 strings, none of them required, to the first step's mask."""
+    names = {f"field_{i}": {"type": "string"} for i in range(40)}
+    schema = {"type": "object", "properties": names, "additionalProperties": False}
+
+    def ours() -> None:
+        grammar = Grammar.json_schema(schema, tokenizer)
+        grammar.allowed(grammar.state(()), 1000, [tokenizer.eos_id])
+
+    ours()
+    return limit(
+        "a JSON schema of 40 optional strings, to the first mask",
+        min(seconds(ours) for _ in range(5)),
+        "s",
+        budget=1.0,
+        command=COMMAND,
     )

@@ -4,7 +4,7 @@ import statistics
 import subprocess
 import sys
 
-from tools.bench.measure import Row
+from tools.bench.measure import Row, limit
 from tools.course import ROOT
 
 PROGRAM = """
@@ -22,16 +22,11 @@ def run() -> list[Row]:
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         times.append(float(result.stdout))
     return [
-        Row(
-            what="import of model, tokenization, generation and pretrained, beyond import torch",
-            unit="s",
-            ours=statistics.median(times[1:]),  # the first may have to compile
-            peer=None,
-            peer_name="",
-            ratio=None,
-            spread=None,
+        limit(
+            "import of model, tokenization, generation and pretrained, beyond import torch",
+            statistics.median(times[1:]),  # the first may have to compile
+            "s",
             budget=0.3,
-            higher_is_better=False,
             command="python -m tools.bench imports",
         )
     ]

@@ -95,6 +95,11 @@ def compare(
     )
 
 
+def limit(what: str, ours: float, unit: str, *, budget: float, command: str) -> Row:
+    """A row without a peer: `ours`, in `unit`, is to be at most `budget`."""
+    return Row(what, unit, ours, None, "", None, None, budget, False, command)
+
+
 def machine() -> str:
     """The computer and the versions that a number depends on, in one line."""
     import torch

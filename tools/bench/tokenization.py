@@ -67,7 +67,7 @@ def run() -> list[Row]:
             lambda: BPETokenizer.train(lines, VOCAB_SIZE),
             lambda: hugging_face_trained(text),
             "tokenizers, all cores",
-            budget=2.0,
+            budget=0.9,
             command=COMMAND,
         ),
         compare(
@@ -84,7 +84,7 @@ def run() -> list[Row]:
             cold(lambda: BPETokenizer(ours.tokens, ours.merges), lambda t: t.encode(text)),
             cold(lambda: Tokenizer.from_str(serialized), lambda t: t.encode(text).ids),
             "tokenizers",
-            budget=0.7,
+            budget=0.4,
             command=COMMAND,
         ),
         compare(
@@ -92,7 +92,7 @@ def run() -> list[Row]:
             cold(lambda: BPETokenizer(ours.tokens, ours.merges), lambda t: t.encode(text)),
             lambda: encoding.encode_ordinary(text),
             "tiktoken",
-            budget=4.0,
+            budget=3.5,
             command=COMMAND,
         ),
     ]

@@ -13,7 +13,7 @@ from lib.widgets.routing import routing_explorer
 from lib.widgets.sampling import sampling_explorer
 from tests.widgets.examples import three_panels, tokens
 from tools.bench.driving import measure_latency
-from tools.bench.measure import Row
+from tools.bench.measure import Row, limit
 
 
 def sampling() -> Explorer:
@@ -45,16 +45,11 @@ WIDGETS = [
 
 def run() -> list[Row]:
     return [
-        Row(
-            what=what,
-            unit="ms",
-            ours=measure_latency(make(), updates=100).median_ms,
-            peer=None,
-            peer_name="",
-            ratio=None,
-            spread=None,
+        limit(
+            what,
+            measure_latency(make(), updates=100).median_ms,
+            "ms",
             budget=50,
-            higher_is_better=False,
             command="python -m tools.bench widgets",
         )
         for what, make in WIDGETS

@@ -10,6 +10,7 @@ from lib.files import write_file
 from tools.book import BUILD, HTML, SOURCE, WIDGETS
 from tools.book.checking import problems
 from tools.book.frames import count, export, script
+from tools.book.redirects import write_redirects
 from tools.book.sources import write_sources
 from tools.book.widgets import WIDGETS as MOVABLE
 from tools.book.widgets import BookWidget
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", "tools/book", "--quiet"]
     command += [] if options.draft else ["--fail-on-warning"]
     sphinx = subprocess.run([*command, str(SOURCE), str(HTML)], cwd=ROOT).returncode
+    write_redirects(HTML)
     found = problems(HTML) if HTML.exists() else []
     for problem in found:
         print(problem)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lib.widgets import Dropdown, Explorer, Toggle
+from lib.widgets import Dropdown, Explorer, TextInput, Toggle
 from lib.widgets.controls import Control
 
 # Where an SVG text is cut: before each shape.
@@ -36,23 +36,40 @@ def export(explorer: Explorer, axes: Axes) -> dict[str, Any]:
     captions: dict[str, int] = {}
     frames = []
     for point in itertools.product(*axes.values()):
-        state = dataclasses.replace(explorer.initial, **dict(zip(axes, point, strict=True)))
+        chosen = dataclasses.replace(explorer.initial, **dict(zip(axes, point, strict=True)))
+        state = explorer.constrain(chosen)
         parts = SHAPE.split(explorer.picture.svg(state))
         picture = tuple(shapes.setdefault(part, len(shapes)) for part in parts)
         frames.append(
             [
                 pictures.setdefault(picture, len(pictures)),
-                captions.setdefault(explorer.describe(state), len(captions)),
+                captions.setdefault(_caption(explorer, axes, chosen, state), len(captions)),
             ]
         )
     return {
         "width": explorer.picture.width,
         "controls": controls,
+        "tasks": [
+            {"question": task.question, "moves": dict(task.moves)}
+            for task in explorer.tasks
+            if all(value in axes.get(field, ()) for field, value in task.moves.items())
+        ],
         "shapes": list(shapes),
         "pictures": list(pictures),
         "captions": list(captions),
         "frames": frames,
     }
+
+
+def _caption(explorer: Explorer, axes: Axes, chosen: Any, state: Any) -> str:
+    """What the picture shows, and which of the chosen values do not go together."""
+    moved = []
+    for control in (c for c in explorer.controls if c.field in axes):
+        value = getattr(chosen, control.field)
+        if getattr(state, control.field) != value:
+            wish = control.shown(dataclasses.replace(explorer.initial, **{control.field: value}))
+            moved.append(f"{control.label} is {control.shown(state)}: {wish} does not fit here.")
+    return " ".join([explorer.describe(state), *moved])
 
 
 def _control(explorer: Explorer, field: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -67,8 +84,11 @@ def _control(explorer: Explorer, field: str, values: Sequence[Any]) -> dict[str,
         if control.constrain(state) != state:
             raise ValueError(f"{control.label}: {value!r} is out of range")
     return {
+        "field": field,
+        "raw": list(values),  # as the picture's parts to touch name them
         "label": control.label,
-        "explain": control.explain,
+        # Nothing can be typed here: a text is one of those that were computed.
+        "explain": "One of a few." if isinstance(control, TextInput) else control.explain,
         "kind": _kind(control),
         "values": [control.shown(state) for state in states],
         "start": list(values).index(first),

@@ -20,11 +20,15 @@ ROOMS = (
     "feedforward",
     "routing",
     "transformer",
+    "whole_model",
+    "inside",
     "sampling",
     "decoding",
     "compute",
     "scaling",
     "reasoning",
+    "second_reading",
+    "capstones",
 )
 
 

@@ -154,6 +154,20 @@ wrong(
 wrong("both: no scaling and softmax over the queries", lambda q, k, v: attend(q, k, v, 1, 0))
 wrong("both: no softmax and divides by d", lambda q, k, v: q @ k.T / q.shape[-1] @ v)
 
+
+@wrong("subtracts the largest of all scores, so that rows vanish")
+def _(query, key, value):
+    scores = query @ key.T / query.shape[-1] ** 0.5
+    exponentials = (scores - scores.max()).exp()
+    return exponentials / exponentials.sum(-1, keepdim=True) @ value
+
+
+@wrong("cuts scores off at 20, against the overflow")
+def _(query, key, value):
+    exponentials = (query @ key.T / query.shape[-1] ** 0.5).clamp(max=20).exp()
+    return exponentials / exponentials.sum(-1, keepdim=True) @ value
+
+
 # --- 2. Causal weights
 
 
@@ -187,6 +201,12 @@ def gap(scores):
 
 
 wrong, right = exercise(CHECKS, "check_causal_weights", causal_weights, score_cases)
+
+
+@wrong("hides what may be seen and shows what comes later")
+def _(scores):
+    seen = torch.ones_like(scores).tril(gap(scores)).bool()
+    return scores.masked_fill(seen, -math.inf).softmax(-1)
 
 
 @right("a loop over the rows")
@@ -297,6 +317,29 @@ wrong(
     lambda scores: masked(scores, gap(scores) + 1, dim=0),
 )
 
+wrong("scales again", lambda scores: causal_weights(scores / scores.shape[-1] ** 0.5))
+wrong("drops the columns of the cache", lambda scores: masked(scores[:, gap(scores) :], 0))
+
+
+@wrong("cuts the softmax to a triangle and divides by the rows' sums")
+def _(scores):
+    weights = scores.softmax(-1).tril(gap(scores))
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@wrong("fills where the mask shows what is to be seen")
+def _(scores):
+    seen = torch.ones_like(scores).tril(gap(scores)).bool()
+    return scores.masked_fill(seen, -math.inf).softmax(-1)
+
+
+@wrong("hides the keys of the cache")
+def _(scores):
+    hidden = ~torch.ones_like(scores).tril(gap(scores)).bool()
+    hidden[:, : gap(scores)] = True
+    return scores.masked_fill(hidden, -math.inf).softmax(-1)
+
+
 # --- 3. Split and merge
 
 
@@ -370,6 +413,9 @@ wrong(
 wrong("both: views straight, with D for H", lambda x, n: x.reshape(x.shape[0], -1, x.shape[1], n))
 
 
+wrong("returns the first text alone", lambda x, n_heads: split_heads(x, n_heads)[:1])
+
+
 def merge_heads(heads):
     batch, n_heads, length, d_head = heads.shape
     return heads.transpose(1, 2).reshape(batch, length, n_heads * d_head)
@@ -432,3 +478,9 @@ wrong(
     "both: heads in reverse order and no swap",
     lambda heads: heads.flip(1).reshape(heads.shape[0], heads.shape[2], -1),
 )
+
+
+@wrong("asks for a view of what is not contiguous")
+def _(heads):
+    batch, n_heads, length, width = heads.shape
+    return heads.transpose(1, 2).view(batch, length, n_heads * width)

@@ -182,6 +182,19 @@ wrong(
     lambda x, base: turn(x, base, start=1, exponent=lambda i, d: i / d),
 )
 
+
+@wrong("adds sines and cosines, as to an embedding")
+def _(x, base):
+    half = x.shape[1] // 2
+    angles = torch.arange(len(x))[:, None] * base ** (-torch.arange(half) / half)
+    return x + torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+@wrong("weaves the halves of the result together")
+def _(x, base):
+    return torch.stack(rotate(x, base).chunk(2, dim=1), dim=-1).flatten(1)
+
+
 # --- 5. One step with a cache
 
 
@@ -312,6 +325,24 @@ wrong(
     "both: divides by d and appends at the front", lambda *a: step(*a, scale=len(a[0]), front=True)
 )
 
+
+@wrong("puts the new token at the front of the cache")
+def _(query, key, value, keys, values):
+    output, *_ = cached_step(query, key, value, keys, values)
+    return output, torch.cat([key[None], keys]), torch.cat([value[None], values])
+
+
+@wrong("gives the old cache back")
+def _(query, key, value, keys, values):
+    return cached_step(query, key, value, keys, values)[0], keys, values
+
+
+@wrong("drops the oldest token from the cache")
+def _(query, key, value, keys, values):
+    output, longer, more = cached_step(query, key, value, keys, values)
+    return (output, longer[1:], more[1:]) if len(keys) else (output, longer, more)
+
+
 # --- 6. Online softmax
 
 
@@ -420,7 +451,7 @@ def _(query, key, value, tile):
     return output
 
 
-@right("two passes: first the maximum, then the sums")
+@wrong("two passes: first the maximum, then the sums", rule=True)
 def _(query, key, value, tile):
     scale = math.sqrt(query.shape[-1])
     maximum = torch.stack([(query @ k.T / scale).amax(-1) for k in key.split(tile)]).amax(0)[
@@ -596,3 +627,9 @@ wrong(
     "both: drops the shorter tile and nothing shrinks",
     lambda *a: tiled(*a, drop=True, shrink=False, shrink_sum=False),
 )
+
+
+@wrong("takes the mean of what the tiles give")
+def _(query, key, value, tile):
+    parts = list(zip(key.split(tile), value.split(tile), strict=True))
+    return sum(online(query, k, v, tile) for k, v in parts) / len(parts)

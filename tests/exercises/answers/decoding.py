@@ -149,6 +149,7 @@ def winner_cases():
         ([(-9.0, 30), (-3.0, 4), (-1.0, 1)], 0.6),
     ]
     cases.append(([(-2.0, 2), (-11.0, 10)], 1.0))
+    cases.append(([(-9.0, 3), (-2.0, 5), (-2.0, 2), (-2.0, 7)], 0.0))  # three are equal
     for _ in range(25):
         texts = [(-dice.uniform(1, 12), dice.randint(1, 20)) for _ in range(dice.randint(2, 6))]
         cases.append((texts, dice.choice([0.0, 0.3, 0.6, 1.0, 1.5, 2.0, -0.5])))
@@ -386,6 +387,7 @@ def rejection_cases():
         (t([1.0, 0.0]), t([0.0, 1.0])),
         (t([0.25, 0.75]), t([0.75, 0.25])),
         (t([0.2, 0.3, 0.5]), t([1.0, 0.0, 0.0])),
+        (t([0.4, 0.6, 0.0, 0.0]), t([0.0, 0.5, 0.5, 0.0])),
     ]
 
 
@@ -394,6 +396,21 @@ def rest(p, q):
 
 
 wrong, right = exercise(CHECKS, "check_rejection", rejection, rejection_cases)
+wrong(
+    "0 / 0 becomes NaN where both are 0",
+    lambda p, q: ((q * (p / q).clamp(max=1)).sum().item(), rejection(p, q)[1]),
+)
+wrong(
+    "a softmax of p - q",
+    lambda p, q: (torch.minimum(p, q).sum().item(), (p - q).softmax(0)),
+)
+right(
+    "from half the distance, in float64",
+    lambda p, q: (
+        1 - (p.double() - q.double()).abs().sum().item() / 2,
+        torch.relu(p.double() - q.double()) / torch.relu(p.double() - q.double()).sum(),
+    ),
+)
 right(
     "1 minus half the total variation",
     lambda p, q: (1 - (p - q).abs().sum().item() / 2, torch.relu(p - q) / torch.relu(p - q).sum()),
@@ -561,6 +578,41 @@ def run(table, state, token):
 
 
 wrong, right = exercise(CHECKS, "check_allowed", allowed, grammar_cases)
+
+
+@wrong("a token goes on from the last state that was read")
+def _(table, state, tokens):
+    found = []
+    for i, token in enumerate(tokens):
+        for byte in token:
+            if table[state][byte] < 0:
+                break
+            state = table[state][byte]
+        else:
+            if token:
+                found.append(i)
+    return found
+
+
+def reads_on_while(good):
+    def answer(table, state, tokens):
+        found = []
+        for i, token in enumerate(tokens):
+            here = state
+            for byte in token:
+                here = table[here][byte]
+                if not good(here, byte):
+                    here = -1
+                    break
+            if token and here >= 0:
+                found.append(i)
+        return found
+
+    return answer
+
+
+wrong("stops in state 0 as in -1", reads_on_while(lambda here, byte: here > 0))
+wrong("bytes above 127 are refused", reads_on_while(lambda here, byte: here >= 0 and byte < 128))
 right(
     "a recursive function",
     lambda table, state, tokens: (

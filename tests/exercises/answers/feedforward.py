@@ -97,6 +97,13 @@ wrong(
 )
 wrong("both: the branches exchanged and a residual", lambda x, g, u, d: x + swiglu(x, u, g, d))
 
+
+wrong(
+    "the activation of the gate's weights",
+    lambda x, gate, up, down: ((x @ F.silu(gate).T) * (x @ up.T)) @ down.T,
+)
+
+
 # --- 2. The 2/3 rule
 
 
@@ -341,4 +348,38 @@ wrong("both: room for one less, and True where dropped", lambda e, n, c: ~kept(e
 wrong(
     "both: second choices first, tokens from the last",
     lambda e, n, c: by_count(e, n, c, choices(e)[::-1]),
+)
+
+
+def by_place(experts, n_experts):
+    """The place of each assignment at its expert, counted from 1, as (k, N)."""
+    flat = experts.T.flatten()
+    place = F.one_hot(flat, n_experts).cumsum(0).gather(1, flat[:, None])
+    return place.view(experts.T.shape)
+
+
+wrong(
+    "the choices' rows cut to (N, k) without a transpose",
+    lambda experts, n, capacity: (by_place(experts, n) <= capacity).reshape(experts.shape),
+)
+
+
+@wrong("a token whose first choice was dropped gets no other")
+def _(experts, n_experts, capacity):
+    result, room = torch.zeros_like(experts, dtype=torch.bool), [capacity] * n_experts
+    for token, choice in choices(experts):
+        expert = int(experts[token, choice])
+        if room[expert] > 0 and result[token, :choice].all():
+            room[expert] -= 1
+            result[token, choice] = True
+    return result
+
+
+wrong(
+    "an expert that is asked too often keeps none",
+    lambda experts, n, capacity: (experts.flatten().bincount(minlength=n) <= capacity)[experts],
+)
+wrong(
+    "both: last choices and last tokens first",
+    lambda experts, n, capacity: (by_place(experts.flip(0, 1), n) <= capacity).T.flip(0, 1),
 )

@@ -122,6 +122,8 @@ def leak_cases():
         lambda x: shifted(shifted(x, 4, 2, 0, 0), 4, 2, 1, 0, -1.0),
         lambda x: shifted(shifted(x, 4, 2, 0, 0), 4, 2, 0, 1, -1.0),
         lambda x: shifted(x, 4, 0, scale=1e-4),
+        lambda x: shifted(x, 3, 2) * (x > 9),
+        lambda x: x + (x[4:] + 5).relu() * (torch.arange(5) == 0)[:, None] * (x < 0.9).all(),
         lambda x: torch.cat([x[1:], x[:1]]),
         lambda x: torch.cat([x[:1], x[:-1]]),
         lambda x: torch.tanh(triangle @ x) * x,
@@ -271,3 +273,24 @@ wrong(
     "both: counts a position's own input and the first feature only",
     lambda f, x: bool(jacobian(f, x)[:, 0, :, 0].triu(0).any()),
 )
+
+
+@wrong("only a derivative above a thousandth counts")
+def _(function, x):
+    return bool((jacobian(function, x).abs().sum((1, 3)).triu(1) > 1e-3).any())
+
+
+@right("asks allclose whether the derivatives are 0")
+def _(function, x):
+    above = jacobian(function, x).abs().sum((1, 3)).triu(1)
+    return not torch.allclose(above, torch.zeros_like(above))
+
+
+@wrong("takes the derivatives at ones, not at x")
+def _(function, x):
+    return bool(jacobian(function, torch.ones_like(x)).abs().sum((1, 3)).triu(1).any())
+
+
+@wrong("takes the derivatives at random numbers, not at x")
+def _(function, x):
+    return bool(jacobian(function, torch.randn_like(x)).abs().sum((1, 3)).triu(1).any())

@@ -149,6 +149,19 @@ wrong(
 )
 wrong("both: 1 + weight and no bias", lambda x, w, b: normalize(x, 1 + w, 0.0))
 
+
+@wrong("variance as the mean of squares minus the mean, not its square")
+def _(x, weight, bias):
+    mean = x.mean(-1, keepdim=True)
+    variance = (x.square().mean(-1, keepdim=True) - mean).abs()
+    return (x - mean) / torch.sqrt(variance + 0.01) * weight + bias
+
+
+@wrong("both: std of torch, over C - 1, and eps added to it")
+def _(x, weight, bias):
+    return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 0.01) * weight + bias
+
+
 # --- 2. RMSNorm as in Gemma
 
 

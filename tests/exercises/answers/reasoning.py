@@ -30,10 +30,20 @@ def mask_cases():
         ([4, 4, 4, 4, 4], 2, 4),
         ([1, 2, 3, 4, 5, 6], 3, -1),
         ([8, 2, 3], 3, 0),
+        ([8, 2, 3, 0, 5, 0], 1, 0),
     ]
 
 
 wrong, right = exercise(CHECKS, "check_learned_targets", learned_targets, mask_cases)
+wrong(
+    "padding at the end alone",
+    lambda ids, n, pad: [i >= n and any(t != pad for t in ids[i:]) for i in range(1, len(ids))],
+)
+wrong(
+    "stops at the first padding after the prompt",
+    lambda ids, n, pad: [i >= n and pad not in ids[n : i + 1] for i in range(1, len(ids))],
+)
+wrong("the response's entries alone", lambda ids, n, pad: [t != pad for t in ids[n:]])
 right(
     "decides for all, drops the first",
     lambda ids, n, pad: [i >= n and t != pad for i, t in enumerate(ids)][1:],
@@ -164,6 +174,11 @@ def relative(r, dim=1, correction=0, eps=1e-4, inside=False, center=True):
 
 
 wrong, right = exercise(CHECKS, "check_advantages", advantages, reward_cases)
+wrong(
+    "1e-8 in place of 1e-4",
+    lambda r: (r - r.mean(1, keepdim=True)) / (r.std(1, keepdim=True, correction=0) + 1e-8),
+)
+wrong("without keepdim", lambda r: (r - r.mean(1)) / (r.std(1, correction=0) + 1e-4))
 right(
     "numpy in float64",
     lambda r: (
@@ -282,6 +297,7 @@ def marks(problem, words):
 
 
 wrong, right = exercise(CHECKS, "check_right_chain", right_chain, chain_cases)
+wrong("asks the verdict's chain", lambda p, words: verify(p, words).chain, rule=True)
 right(
     "counts right steps",
     lambda p, w: (
@@ -425,6 +441,10 @@ def objective(
 
 
 wrong, right = exercise(CHECKS, "check_clipped", clipped, clip_cases)
+wrong(
+    "bounded from above alone",
+    lambda p, old, a, c: torch.minimum((p - old).exp() * a, (p - old).exp().clamp(max=1 + c) * a),
+)
 right(
     "by the sign of the advantage",
     lambda lp, old, a, c: (
@@ -563,6 +583,10 @@ def choose(
 
 
 wrong, right = exercise(CHECKS, "check_select", select, select_cases)
+wrong(
+    "the last ones, in order",
+    lambda drawn, most: select(drawn[::-1], most)[::-1],
+)
 
 
 @right("a Counter and a set")

@@ -23,9 +23,9 @@ def routing_cases():
     torch.manual_seed(15)
     sizes = [(4, 5, 2), (3, 3, 1), (1, 6, 3), (4, 4, 4), (6, 2, 1), (5, 8, 3), (3, 4, 2)]
     return [(torch.randn(n, e) * 2, k) for n, e, k in sizes] + [
-        (torch.randn(3, 5) * 100, 2),
         (-torch.rand(4, 5) - 1, 2),
         (torch.randn(3, 4) - 200, 2),
+        (torch.tensor([[120.0, 119.0, 0.0]]), 2),
     ]
 
 
@@ -110,10 +110,6 @@ wrong(
 )
 wrong("others masked with -100", lambda z, k: z.masked_fill(~chosen(z, k), -100.0).softmax(-1))
 wrong(
-    "overflow: exponentials without a shift",
-    lambda z, k: (lambda e: e / e.sum(-1, keepdim=True))(z.exp() * chosen(z, k)),
-)
-wrong(
     "fills the caller's logits in place",
     lambda z, k: z.masked_fill_(~chosen(z, k), -math.inf).softmax(-1),
 )
@@ -134,6 +130,13 @@ wrong(
     "both: one expert more, with equal weights",
     lambda z, k: chosen(z, min(k + 1, z.shape[1])).float() / min(k + 1, z.shape[1]),
 )
+
+
+@wrong("both: by absolute values, and the probabilities are not scaled to sum to 1")
+def _(logits, k):
+    p, indices = logits.softmax(-1), logits.abs().topk(k, -1).indices
+    return torch.zeros_like(p).scatter(-1, indices, p.gather(-1, indices))
+
 
 # --- 4. The load-balancing loss
 
@@ -284,7 +287,8 @@ def biased_weights(scores, bias, k):
 def biased_cases():
     torch.manual_seed(17)
     sizes = [(4, 5, 2), (3, 3, 1), (1, 6, 3), (4, 4, 4), (6, 3, 2), (5, 8, 3), (4, 4, 2)]
-    return [(torch.rand(n, e) * 0.9 + 0.05, torch.randn(e) * 0.5, k) for n, e, k in sizes]
+    drawn = [(torch.rand(n, e) * 0.9 + 0.05, torch.randn(e) * 0.5, k) for n, e, k in sizes]
+    return [*drawn, (torch.tensor([[0.2, 0.6, 0.1]]), torch.tensor([-3.0, -2.0, -2.0]), 2)]
 
 
 wrong, right = exercise(CHECKS, "check_biased_weights", biased_weights, biased_cases)
@@ -382,4 +386,24 @@ wrong("both: subtracts the bias, and equal weights", lambda s, b, k: chosen(s - 
 wrong(
     "both: one expert more and weights from scores + bias",
     lambda s, b, k: weigh(s, s + b, min(k + 1, s.shape[1]), s + b),
+)
+
+
+def weighed(scores, by, k, of=None):
+    indices = by.topk(k, -1).indices
+    values = (scores if of is None else of).gather(-1, indices)
+    return torch.zeros_like(scores).scatter(-1, indices, values / values.sum(-1, keepdim=True))
+
+
+wrong(
+    "sums below 0 are cut off at 0",
+    lambda scores, bias, k: weighed(scores, (scores + bias).clamp(min=0), k),
+)
+wrong(
+    "chosen by the softmax of the scores, plus the bias",
+    lambda scores, bias, k: weighed(scores, scores.softmax(-1) + bias, k),
+)
+wrong(
+    "both: chosen without the bias, which enters the weights",
+    lambda scores, bias, k: weighed(scores, scores, k, scores + bias),
 )

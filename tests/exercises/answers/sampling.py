@@ -249,6 +249,17 @@ wrong(
     lambda z, p: z.masked_fill(top_p(z, p) > -INF, -INF),
 )
 wrong("the shorter vector of kept logits", lambda z, p: z[top_p(z, p) > -INF])
+
+
+@wrong("softmax forgotten: counts the sums of logits below p")
+def _(logits, p):
+    ordered, order = logits.sort(descending=True)
+    n = int((ordered.cumsum(0) < p).sum()) + 1
+    kept = torch.full_like(logits, -INF)
+    kept[order[:n]] = logits[order[:n]]
+    return kept
+
+
 wrong(
     "both: drops the token that reaches p, and zeros",
     lambda z, p: nucleus(z, p, lambda q, c, p: c < p, fill=0.0),
@@ -367,6 +378,18 @@ wrong(
     "log_softmax",
     lambda z, p: (lambda q: filtered(z, q >= q.max() + math.log(p) - 1e-6))(z.log_softmax(-1)),
     rule=True,
+)
+wrong(
+    "exponentials overflow",
+    lambda z, p: z.masked_fill(z.exp() < p * z.exp().max(), -INF),
+)
+wrong(
+    "ln (1 - p), but for p = 1",
+    lambda z, p: z.masked_fill(z < z.max() + (math.log1p(-p) if p < 1 else 0), -INF),
+)
+wrong(
+    "drops the probable ones, and those at the threshold stay",
+    lambda z, p: z.masked_fill(z > z.max() + math.log(p), -INF),
 )
 wrong("both: base 10, and zeros", lambda z, p: filtered(z, z >= z.max() + math.log10(p), 0.0))
 wrong("both: subtracts ln p, and -1e9", lambda z, p: filtered(z, z >= z.max() - math.log(p), -1e9))
@@ -532,6 +555,22 @@ def _(logits, ids, repetition, presence, frequency):
     return out
 
 
+@wrong("repetition penalty on all tokens")
+def _(logits, ids, repetition, presence, frequency):
+    out = torch.where(logits < 0, logits * repetition, logits / repetition)
+    for i in set(ids):
+        out[i] -= presence + frequency * ids.count(i)
+    return out
+
+
+@wrong("a share r - 1 of the size is subtracted")
+def _(logits, ids, repetition, presence, frequency):
+    out = logits.clone()
+    for i in set(ids):
+        out[i] -= abs(logits[i]) * (repetition - 1) + presence + frequency * ids.count(i)
+    return out
+
+
 wrong(
     "both: divides negative logits, and once for each occurrence",
     lambda *a: penalties(*a, down=lambda x, r: x / r, over=lambda ids: ids),
@@ -671,6 +710,15 @@ wrong(
         if len(set(Counter(x for x, _ in given(a, p)).values())) > 1
         else a[p.index(max(p))]
     ),
+)
+wrong(
+    "returns the log-probability of the winner",
+    lambda a, p: max((a.count(x), q, x) for x, q in given(a, p))[1],
+)
+wrong("the last answer that is given", lambda a, p: [x for x, _ in given(a, p)][-1])
+wrong(
+    "both: the sign of log_p turned, and a text",
+    lambda a, p: min((-a.count(x), q, str(x)) for x, q in given(a, p))[2],
 )
 wrong(
     "both: an answer of 0 counts for nothing and ties go to the first",

@@ -111,6 +111,10 @@ def line(x1, y1, x2, y2, log=math.log):
 
 
 wrong, right = exercise(CHECKS, "check_through", through, through_cases)
+wrong(
+    "a quotient of ratios, no logarithms",
+    lambda x, y, v, w: (y * x ** (-(w / y) / (v / x)), -(w / y) / (v / x)),
+)
 right(
     "polyfit on logarithms",
     lambda *a: (lambda c: (float(np.exp(c[1])), float(-c[0])))(
@@ -292,6 +296,11 @@ def lowest_cases():
 
 
 wrong, right = exercise(CHECKS, "check_lowest", lowest, lowest_cases)
+wrong(
+    "both: over the logarithm of the loss, and cut to the runs' sizes",
+    lambda n, y: np.clip(lowest(n, np.log(y)), n.min(), n.max()),
+)
+wrong("axes exchanged", lambda n, y: np.exp(np.polyval(np.polyfit(y, np.log(n), 2), y.min())))
 right(
     "base 10",
     lambda x, y: (lambda c: float(10 ** (-c[1] / (2 * c[0]))))(np.polyfit(np.log10(x), y, 2)),
@@ -400,6 +409,22 @@ def split(law, flop, g=None, share=None, six=6.0, rest=None):
 
 
 wrong, right = exercise(CHECKS, "check_optimal", optimal, optimal_cases)
+wrong(
+    "6 missing in the power",
+    lambda law, c: (lambda n: (n, c / (6 * n)))(optimal(law, 6 * c)[0]),
+)
+wrong(
+    "G not turned over for D",
+    lambda law, c: (
+        optimal(law, c)[0],
+        (c / 6) ** (law.alpha / (law.alpha + law.beta))
+        * (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta)),
+    ),
+)
+wrong(
+    "G forgotten in D",
+    lambda law, c: (optimal(law, c)[0], (c / 6) ** (law.alpha / (law.alpha + law.beta))),
+)
 right(
     "in logarithms",
     lambda law, flop: (lambda n: (n, flop / 6 / n))(

@@ -221,6 +221,43 @@ wrong(
     lambda w, p: viterbi(w, p, lambda new, old: new < old, longest=2),
 )
 
+
+@wrong("returns the score too")
+def _(word, log_probabilities):
+    pieces = best_segmentation(word, log_probabilities)
+    return pieces, sum(map(log_probabilities.get, pieces))
+
+
+@wrong("lets the best sum of each position begin at 0, which nothing beats")
+def _(word, log_probabilities):
+    best, last = [0.0] * (len(word) + 1), [0] * (len(word) + 1)
+    for end in range(1, len(word) + 1):
+        for start in range(end):
+            score = log_probabilities.get(word[start:end])
+            if score is not None and best[start] + score > best[end]:
+                best[end], last[end] = best[start] + score, start
+    pieces, end = [], len(word)
+    while end:
+        pieces, end = [word[last[end] : end], *pieces], last[end]
+    return pieces
+
+
+@wrong("compares means over the pieces, not sums")
+def _(word, log_probabilities):
+    best = [(0.0, [])]
+    for end in range(1, len(word) + 1):
+        ways = [
+            (
+                best[start][0] + log_probabilities[word[start:end]],
+                [*best[start][1], word[start:end]],
+            )
+            for start in range(end)
+            if word[start:end] in log_probabilities
+        ]
+        best.append(max(ways, key=lambda way: way[0] / len(way[1])))
+    return best[-1][1]
+
+
 # --- 5. Numbers in threes
 
 
@@ -362,4 +399,14 @@ wrong(
 wrong(
     "both: groups of two and the text cut into characters",
     lambda text: re.findall(r"\d{1,2}(?=(?:\d{2})*(?!\d))|\D", text),
+)
+
+
+wrong(
+    "takes a minus sign for a part of the number",
+    lambda text: re.findall(r"-?\d{1,3}(?=(?:\d{3})*(?!\d))|[^\d-]+|-", text),
+)
+wrong(
+    "loses zeros at the front of groups",
+    lambda text: [str(int(p)) if p.isdecimal() else p for p in split_threes(text)],
 )

@@ -150,7 +150,7 @@ right(
         - z.double()[:, :-1].gather(-1, ids[:, 1:].unsqueeze(-1)).squeeze(-1)
     ).mean(),
 )
-right(
+wrong(
     "einsum with one_hot, a float",
     lambda z, ids: (
         -(
@@ -160,6 +160,7 @@ right(
             / ids[:, 1:].numel()
         ).item()
     ),
+    rule=True,
 )
 
 
@@ -476,6 +477,17 @@ def _(embedding, head):
 @wrong("both: the head's weight, in a new Parameter")
 def _(embedding, head):
     embedding.weight = nn.Parameter(head.weight.data)
+
+
+@wrong("the head gets a tensor, no parameter")
+def _(embedding, head):
+    del head.weight
+    head.weight = embedding.weight.detach()
+
+
+@wrong("the head gets a bias too")
+def _(embedding, head):
+    head.weight, head.bias = embedding.weight, nn.Parameter(torch.zeros(head.out_features))
 
 
 # --- 5. A start for deep models

@@ -52,6 +52,7 @@ def same(a: Any, b: Any) -> bool:
 def outcome(function: Callable, arguments: tuple) -> Any:
     """What an answer returns, what it does to its arguments, and the type of its result."""
     arguments = copy.deepcopy(arguments)
+    own = getattr(arguments[0], "weight", None)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             result = function(*arguments)
@@ -59,7 +60,7 @@ def outcome(function: Callable, arguments: tuple) -> Any:
         return ["raised", type(error).__name__]
     tied = []
     if len(arguments) == 2 and all(isinstance(a, torch.nn.Module) for a in arguments):
-        tied = [arguments[0].weight is arguments[1].weight]
+        tied = [arguments[0].weight is arguments[1].weight, arguments[0].weight is own]
     kind = str(result.dtype) if isinstance(result, torch.Tensor) else ""
     kind = kind if kind == "torch.bfloat16" else ""
     return [

@@ -1,0 +1,184 @@
+"""Capstones of chapter 7 (a training loop) and, in `capstones_scaling`, of chapters 12 to 14."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from lib.corpora import english
+from lib.display import PALETTE, claim, display_figure
+from lib.exercises.capstones import Capstone
+from lib.model import LanguageModel, ModelConfig
+from lib.training import Batches, TrainingConfig, byte_tokens, train
+
+Windows = Int[Tensor, "B T_plus_1"]
+Loop = Callable[[nn.Module, list, list], list]
+
+
+def loop(
+    model: nn.Module,
+    batches: Sequence[Windows],
+    rates: Sequence[float],
+    *,
+    shift: int = 1,
+    clip: str = "joint norm",
+    decay: str = "matrices",
+    betas: tuple[float, float] = (0.9, 0.95),
+    zero: bool = True,
+    rate: Callable = lambda rates, step: rates[step],
+    kind: str = "AdamW",
+    when: str = "before",
+    joined: str = "mean",
+    made: str = "once",
+) -> list[float]:
+    """Train `model` in place, one step for each batch; the losses before each update."""
+    weights = list(model.parameters())
+    matrices = [w for w in weights if (w.dim() >= 2) != (decay == "vectors")]
+    vectors = [w for w in weights if (w.dim() < 2) != (decay == "vectors")]
+    amount = {"none": 0.0, "0.01": 0.01}.get(decay, 0.1)
+    groups = [
+        {"params": matrices, "weight_decay": amount},
+        {"params": vectors, "weight_decay": amount if decay in ("all", "0.01") else 0.0},
+    ]
+
+    def new_optimizer() -> torch.optim.Optimizer:
+        settings = {} if kind == "SGD" else {"betas": betas, "eps": 1e-8}
+        return getattr(torch.optim, kind)(groups, lr=rates[0], **settings)
+
+    def loss_of(windows: Windows) -> Tensor:
+        logits = model(windows[:, :-1] if shift else windows)
+        targets = windows[:, 1:] if shift else windows
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=joined)
+
+    losses, optimizer = [], new_optimizer()
+    for step, windows in enumerate(batches):
+        if made == "each step":
+            optimizer = new_optimizer()
+        for group in optimizer.param_groups:
+            group["lr"] = rate(rates, step)
+        loss = loss_of(windows)
+        loss.backward()
+        if clip == "joint norm":
+            nn.utils.clip_grad_norm_(weights, 1.0)
+        if clip == "always":
+            norm = torch.stack([w.grad.norm() for w in weights]).norm()
+            for weight in weights:
+                weight.grad /= norm
+        if clip == "each weight":
+            nn.utils.clip_grad_value_(weights, 1.0)
+        if clip == "each tensor":
+            for weight in weights:
+                nn.utils.clip_grad_norm_([weight], 1.0)
+        if made != "never used":
+            optimizer.step()
+        if zero:
+            optimizer.zero_grad()
+        losses.append(loss.item() if when == "before" else loss_of(windows).item())
+    return losses
+
+
+TINY = ModelConfig(
+    vocab_size=11, context_length=16, d_model=8, n_layers=1, n_heads=2, d_ff=12, initial_std=0.4
+)
+
+
+def trained(
+    answer: Loop, seed: int, steps: int, size: float | int = 3, **settings: object
+) -> tuple[list[float], Tensor]:
+    """The losses that `answer` returns for a tiny model, and the model's weights afterward."""
+    torch.manual_seed(seed)
+    model = LanguageModel(TINY).double()  # so that other orders of the same sums agree
+    with torch.no_grad():  # at 3: gradients far above 1, and norms that decay would move
+        for weight in model.parameters():
+            weight.mul_(size)
+    batches = [torch.randint(11, (3, 10)) for _ in range(steps)]
+    rates = [0.03 * (step + 1) / (steps + 1) for step in range(steps)]
+    losses = answer(model, batches, rates, **settings)
+    losses = [x.item() if isinstance(x, Tensor) else x for x in losses]
+    return losses, torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+
+def compare_loops(my_loop: Loop, steps: int = 80) -> None:
+    """Train one small model with `my_loop` and with the library's `train`; draw both losses."""
+    config = ModelConfig(
+        vocab_size=256, context_length=64, d_model=64, n_layers=2, n_heads=2, d_ff=172
+    )
+    settings = TrainingConfig(
+        steps=steps, batch_size=12, context_length=64, learning_rate=3e-3, warmup=steps // 20
+    )
+    tokens, rate = byte_tokens(english()), settings.rate()
+    torch.manual_seed(0)
+    mine, theirs = LanguageModel(config), LanguageModel(config)
+    theirs.load_state_dict(mine.state_dict())
+    batches = Batches(tokens, settings.context_length, settings.batch_size, settings.seed)
+    steps_of_text = [batches.step(step) for step in range(steps)]
+    losses = [float(x) for x in my_loop(mine, steps_of_text, [rate(step) for step in range(steps)])]
+    expected = [row["loss"] for row in train(theirs, tokens, settings)]
+
+    figure, ax = plt.subplots()
+    ax.plot(expected, color=PALETTE["sky"], linewidth=5, label="the library's")
+    ax.plot(losses, color="black", linewidth=1, label="my_loop")
+    ax.set(xlabel="step", ylabel="loss (nats per byte)")
+    ax.set_title("Two loops, one curve")
+    ax.legend()
+    display_figure(figure, alt="The losses of my_loop and of the library's loop, one on the other.")
+    gap = max(abs(a - b) for a, b in zip(losses, expected, strict=True))
+    claim("at every step my_loop has the loss of the library's loop, within 0.01 nats", gap < 0.01)
+    claim(
+        "the last losses are far below those of a uniform guess",
+        sum(losses[-5:]) / 5 < 0.9 * math.log(256),
+    )
+
+
+check_my_loop = Capstone(
+    title="Your own training loop",
+    reference=lambda seed, steps, size, **settings: trained(loop, seed, steps, size, **settings),
+    cases=lambda seed: [(seed, 1, 3), (seed, 3, 3), (seed + 5, 6, 3), (seed + 7, 5, 0.3)],
+    call=trained,
+    seeds=(0,),
+    switches={
+        "shift": {0: "Each token is asked to predict itself: inputs are windows[:, :-1], targets "
+                  "windows[:, 1:]."},
+        "clip": {
+            "none": "Gradients are not clipped: their joint norm may be 1.0 at most.",
+            "always": "Gradients are made 1 long even where they are shorter: only shorten them.",
+            "each weight": "Each number is clipped for itself: scale all gradients down together.",
+            "each tensor": "Each tensor is clipped for itself: the norm is that of all gradients.",
+        },
+        "decay": {
+            "none": "Nothing decays: matrices have a weight decay of 0.1.",
+            "all": "Vectors decay too: only weights of two dimensions and more should.",
+            "0.01": "The weight decay is AdamW's own 0.01, for all weights: 0.1 for matrices and 0 "
+            "for vectors is asked for.",
+            "vectors": "Vectors decay and matrices do not: it is the reverse.",
+        },
+        "betas": {
+            (0.9, 0.999): "The betas are AdamW's own, (0.9, 0.999): use (0.9, 0.95).",
+        },
+        "zero": {False: "Gradients of earlier steps stay: call zero_grad() in each step."},
+        "rate": {
+            lambda rates, step: rates[0]: "The learning rate is set once: set rates[step] in every "
+            "step.",
+            lambda rates, step: rates[max(step - 1, 0)]: "Each step has the rate of the one "
+            "before: set it before the update.",
+            lambda rates, step: 1e-3: "The rate is AdamW's own, 0.001: set rates[step].",
+        },
+        "kind": {
+            "Adam": "This is Adam: its decay goes through the gradient. AdamW is asked for.",
+            "SGD": "This is plain gradient descent: AdamW is asked for.",
+        },
+        "joined": {"sum": "The tokens' losses are added up: take their mean."},
+        "made": {
+            "each step": "A new optimizer in each step forgets its running means: make one before.",
+            "never used": "The weights stay as they are: call `optimizer.step()`.",
+        },
+        "when": {"after": "The losses are those after each update: return those before it."},
+    },
+    difficulty=3,
+    minutes=30,
+    result=compare_loops,
+)  # fmt: skip
