@@ -97,10 +97,16 @@ function sticksOut(root) {
     .map((e) => e.outerHTML.slice(0, 100));
 }
 
-// The picture as one string; changes exactly when the reader sees another picture.
+// The picture as one string; changes exactly when the reader sees another picture. A style that was
+// set by a script is written with other spaces than the same one in the source.
 function pictureOf(root) {
   const picture = root.querySelector("svg[viewBox]:not(.icon)") || root.querySelector("img");
-  return picture.tagName === "IMG" ? picture.src : picture.outerHTML;
+  if (picture.tagName === "IMG") return picture.src;
+  const copy = picture.cloneNode(true);
+  for (const part of copy.querySelectorAll("[data-revealed]")) {
+    part.setAttribute("style", `display: ${part.style.display}`);
+  }
+  return copy.outerHTML;
 }
 
 // Milliseconds from the next key press to the first frame with another picture, or null after 3 s.
