@@ -67,7 +67,7 @@ def page(browser):
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
-    assert [error for error in errors if SUBSHELL not in error] == [], "errors in the page's scripts"
+    assert [error for error in errors if SUBSHELL not in error] == [], "errors in the scripts"
 
 
 @pytest.fixture(scope="session")
