@@ -111,6 +111,7 @@ def from_text(text: str, name: str, settings: Settings) -> NotebookNode:
     first = nbformat.v4.new_code_cell(setup_cell(settings), metadata={"tags": [TAG]})
     notebook.cells = [cells[0], first, *cells[1:], *navigation_cells(name)]
     notebook = _formatted(notebook)
+    _refuse_mixed_loops(notebook)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell, cell_id in zip(notebook.cells, cell_ids(notebook.cells), strict=True):
         cell.id = cell_id
@@ -141,6 +142,16 @@ def _formatted(notebook: NotebookNode) -> NotebookNode:
     source = _ruff("format", source=source)
     _ruff("check", source=source)
     return nbformat.reads(source, as_version=4)
+
+
+def _refuse_mixed_loops(notebook: NotebookNode) -> None:
+    """BuildError for a loop that prints and shows tables: nobody can tell which name is whose."""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        for loop in ast.walk(ast.parse(cell.source)):
+            if isinstance(loop, ast.For | ast.While):
+                calls = (node.func for node in ast.walk(loop) if isinstance(node, ast.Call))
+                if {"print", "show_table"} <= {getattr(call, "id", "") for call in calls}:
+                    raise BuildError(f"a loop prints and shows tables, use title=:\n{cell.source}")
 
 
 def _ruff(*command: str, source: str) -> str:

@@ -142,6 +142,12 @@ def test_head_comes_first(chapter):
         chapter("```{code-cell}\n1\n```\n")
 
 
+def test_a_loop_does_not_mix_printing_and_tables(chapter):
+    loop = "for n in (1, 2):\n    print(n)\n    show_table([[n]], [str(n)])"
+    with pytest.raises(BuildError, match=r"prints and shows tables, use title="):
+        chapter(f"{CHAPTER}\n```{{code-cell}}\n{loop}\n```\n")
+
+
 def test_unknown_name(capsys):
     with pytest.raises(SystemExit):
         main(["99_nothing"])
