@@ -1,12 +1,12 @@
 """What SFT learns from: a prompt and a response, or a chat of several turns, as token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from lib.settings import shortened
 from lib.tokenization import BPETokenizer
-from lib.tokenization.chat import Message, encode_protected, protect, render_chat
+from lib.tokenization.chat import Message, encode_marked, listed, marks_for, render_marked
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,25 @@ class Example:
             raise ValueError(f"ids must be a list of whole numbers, got {shortened(self.ids)}")
         n, learned = len(self.ids), self.learned
         if learned is not None:
-            if not isinstance(learned, Sequence) or len(learned) != n or {*learned} - {0, 1}:
+            plain = isinstance(learned, Sequence) and all(isinstance(i, Hashable) for i in learned)
+            if not plain or len(learned) != n or {*learned} - {0, 1}:
                 raise ValueError(
                     f"learned must be True or False for each of {n} ids, got {shortened(learned)}"
                 )
+            object.__setattr__(self, "learned", tuple(map(bool, learned)))
             object.__setattr__(self, "n_prompt", learned.index(True) if any(learned) else n)
         if type(self.n_prompt) is not int or not 1 <= self.n_prompt < n:
             raise ValueError(
                 f"n_prompt must be in 1 .. {n - 1}, so that a prompt and a response are there, "
                 f"got {shortened(self.n_prompt)}"
             )
+        object.__setattr__(self, "ids", tuple(self.ids))  # equal and hashable, whatever was given
 
     @property
     def mask(self) -> list[bool]:
         """Whether the loss counts each token."""
         if self.learned is not None:
-            return [bool(flag) for flag in self.learned]
+            return list(self.learned)
         return [i >= self.n_prompt for i in range(len(self.ids))]
 
 
@@ -68,12 +71,13 @@ def conversation_example(
     is left out. Raises ValueError without an answer, and if the template writes a turn in another
     way when more follow: then make an example of each turn.
     """
-    messages, marks = protect(tokenizer, messages)
-    names = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token}
+    messages = listed(messages)
+    marks = marks_for(tokenizer, messages)
 
     def rendered(n: int, prompt: bool) -> str:
         chosen = tokenizer.chat_template if template is None else template
-        return render_chat(chosen, messages[:n], add_generation_prompt=prompt, **names)
+        given = messages[:n]
+        return render_marked(tokenizer, chosen, given, marks, add_generation_prompt=prompt)
 
     whole, cuts = rendered(len(messages), False), []
     for n, message in enumerate(messages):
@@ -89,11 +93,11 @@ def conversation_example(
     if not cuts:
         raise ValueError("there is nothing to learn: no message has the role 'assistant'")
     texts = [whole[:cut] for cut in cuts]
-    heads = [encode_protected(tokenizer, text, marks) for text in texts]
+    heads = [encode_marked(tokenizer, text, marks) for text in texts]
     ids, learned = heads[-1], []
     if any(ids[: len(head)] != head for head in heads):  # a token spans a cut: cut it there,
         pieces = [whole[begin:end] for begin, end in pairwise([0, *cuts])]  # as a prompt ends there
-        parts = [encode_protected(tokenizer, piece, marks) for piece in pieces]
+        parts = [encode_marked(tokenizer, piece, marks) for piece in pieces]
         heads = [list(chain(*parts[: n + 1])) for n in range(len(parts))]
         ids = heads[-1]
     for n, head in enumerate(heads):

@@ -59,7 +59,7 @@ def sample(
     require("length", length, f"[2, {most}]", whole=True)
     require("end_id", end_id, f"[0, {model.config.vocab_size - 1}]", whole=True)
     try:
-        sizes = [len(prompt) for prompt in prompts]
+        n_rows, sizes = len(prompts), [len(prompt) for prompt in prompts]
     except TypeError:
         raise ValueError(f"prompts must be lists of ids, got {shortened(prompts)}") from None
     if not sizes or min(sizes) < 1 or max(sizes) >= length:
@@ -67,14 +67,14 @@ def sample(
             f"prompts must have 1 .. {length - 1} tokens, got {min(sizes, default=0)} .. "
             f"{max(sizes, default=0)}"
         )
-    ids = torch.full((len(prompts), length), PAD_ID)
+    ids = torch.full((n_rows, length), PAD_ID)
     for row, prompt in enumerate(prompts):
         given = _as_ids(prompt)
         check_ids(model.config, given[None])
         ids[row, : len(prompt)] = given
     drawn, log_p = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape)
-    live, n_prompt = torch.arange(len(prompts)), torch.tensor(sizes)
-    cache = new_cache(model, len(prompts), length)
+    live, n_prompt = torch.arange(n_rows), torch.tensor(sizes)
+    cache = new_cache(model, n_rows, length)
     shown = min(sizes)  # the first pass reads what is prompt in all rows
     chunk = ids[:, :shown]
     for position in range(shown, length):

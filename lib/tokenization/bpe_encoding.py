@@ -16,6 +16,7 @@ import regex
 
 from lib.settings import require
 from lib.tokenization.bpe_merging import MergeTable, Pair, WordCache
+from lib.tokenization.decoding import decoder, space_of, usual_decoder
 from lib.tokenization.pipeline import Step, find_tokens, normalizer, pre_tokenizer
 from lib.tokenization.pretokenization import (
     BYTE_PIECES,
@@ -33,7 +34,7 @@ from lib.tokenization.pretokenization import (
 )
 
 # what `encode` does not depend on
-OTHER_FIELDS = ("space", "drops_space", "between", "bos_token", "eos_token", "adds_bos")
+OTHER_FIELDS = ("decoder", "bos_token", "eos_token", "adds_bos")
 OTHER_FIELDS += ("other_stop_ids", "chat_template", "chat_templates", "pattern")
 
 
@@ -50,9 +51,7 @@ class BPEEncoder:
     token_options   of these: "lstrip", "rstrip", "single_word", "normalized" (see `pipeline`)
     byte_level      False: the alphabet is characters, not the 256 bytes
     end_of_word     what marks a word's last character (characters only), such as "</w>"
-    space           what stands for a space in the tokens, such as SentencePiece's "▁"
-    drops_space     `decode` leaves out the space that a text begins with
-    between         what `decode` puts before each token: a space, where a file has no decoder
+    decoder         a tokenizer.json's steps from tokens to text (see `decoding`); None: the usual
     unknown_token   stands for what is not in the alphabet; without one it is left out (warned)
     fuse_unknown    a run of unknown characters is one unknown token
     byte_fallback   what is not in the alphabet is spelled with the tokens <0x00> to <0xFF>
@@ -73,9 +72,7 @@ class BPEEncoder:
     token_options: dict[str, list[str]] = field(default_factory=dict)
     byte_level: bool = True
     end_of_word: str = ""
-    space: str = ""
-    drops_space: bool = False
-    between: str = ""
+    decoder: list[Step] | None = None
     unknown_token: str | None = None
     fuse_unknown: bool = False
     byte_fallback: bool = False
@@ -97,6 +94,9 @@ class BPEEncoder:
             split("", self.pattern)  # a broken pattern fails here, not at the first text
         steps = self.normalization
         self._normalize = normalizer([{"type": steps}] if isinstance(steps, str) else steps or [])
+        usual = usual_decoder(self.byte_level, self.end_of_word)
+        self.decoder_steps = usual if self.decoder is None else self.decoder
+        self._decode, self._space = decoder(self.decoder_steps), space_of(self.decoder_steps)
         self.token_to_id = {token: i for i, token in enumerate(self.tokens) if token}
         if len(self.token_to_id) < len(self.tokens) - self.tokens.count(""):
             twice = [token for token, n in Counter(self.tokens).items() if token and n > 1]
@@ -121,7 +121,7 @@ class BPEEncoder:
         self.merge_table = MergeTable(self.merges, merged := self._merged_ids(), self.equal_ranks)
         # where no token goes on after a word into the next space, words can be merged one by one
         crossing = (regex.search(f"[^{SPACE}]{SPACE}", self.tokens[i]) for i in {*merged})
-        self._by_words = self.space == SPACE and self.byte_fallback and not any(crossing)
+        self._by_words = self._space == SPACE and self.byte_fallback and not any(crossing)
         self._cache = WordCache(self._encode_word)
 
     @property
@@ -137,13 +137,13 @@ class BPEEncoder:
         return self._normalize(token) if "normalized" in options else token
 
     def _plain_bytes(self, token: str, of_bytes: bool) -> bytes:
-        if self.between:
-            return (self.between + token).encode()
+        if self.decoder == []:
+            return f" {token}".encode()
         if of_bytes:
             return unspell(token)
         if self.byte_fallback and token in BYTE_PIECES:
             return bytes([BYTE_PIECES[token]])
-        mark = self.end_of_word or self.space
+        mark = self.end_of_word or self._space
         return (token.replace(mark, " ") if mark else token).encode()
 
     def _merged_ids(self) -> list[int]:
@@ -170,7 +170,7 @@ class BPEEncoder:
         `add_special_tokens` puts the BOS token first where the model was trained with one, and EOS
         last. Raises TypeError and ValueError for what is no text that UTF-8 can write.
         """
-        ids = self._encode_with(self._encode_plain, text, allowed_special)
+        ids = self.encode_with(self.encode_plain, text, allowed_special)
         if not add_special_tokens:
             return ids
         first, last = ([*map(self.token_to_id.get, t)] for t in (self.starts_with, self.ends_with))
@@ -182,7 +182,7 @@ class BPEEncoder:
             raise ValueError("this tokenizer's alphabet is characters: it has no token for a byte")
         if not isinstance(data, bytes | bytearray):
             raise TypeError(f"data must be bytes, got {type(data).__name__}")
-        return self._encode_plain(data.decode("utf-8", "surrogateescape"))
+        return self.encode_plain(data.decode("utf-8", "surrogateescape"))
 
     def encode_with_dropout(self, text: str, dropout: float, seed: int = 0) -> list[int]:
         """The ids of `text` where each possible merge is overlooked with probability `dropout`."""
@@ -194,9 +194,9 @@ class BPEEncoder:
             merge = self.merge_table.merge_with_dropout
             return [i for ids in letters for i in merge(ids, dropout, generator)]
 
-        return self._encode_with(encode_plain, text, ())
+        return self.encode_with(encode_plain, text, ())
 
-    def _encode_with(
+    def encode_with(
         self,
         encode_plain: Callable[[str, bool], list[int]],
         text: str,
@@ -241,7 +241,7 @@ class BPEEncoder:
         pieces = self._cut(text, first) if self._cut else split(text, self.pattern)
         return [*chain(*map(SPACED_WORD.findall, pieces))] if self._by_words else pieces
 
-    def _encode_plain(self, text: str, first: bool = True) -> list[int]:
+    def encode_plain(self, text: str, first: bool = True) -> list[int]:
         return list(chain.from_iterable(map(self._cache.__getitem__, self._pieces(text, first))))
 
     def _encode_word(self, word: str) -> list[int]:
@@ -288,12 +288,12 @@ class BPEEncoder:
 
     def decode(self, ids: Iterable[SupportsIndex], skip_special_tokens: bool = False) -> str:
         """The text of `ids`; bytes that are no UTF-8 become U+FFFD, the replacement character."""
-        if skip_special_tokens:
-            special = set(self.special_tokens.values())
-            ids = [i for i in as_ids(ids, self.vocab_size) if i not in special]
-        text = self.decode_bytes(ids).decode("utf-8", "replace")
-        text = text.removeprefix(" ") if self.drops_space else text
-        return text.removesuffix(" ") if self.end_of_word else text
+        special = set(self.special_tokens.values()) if skip_special_tokens else set()
+        ids = [i for i in as_ids(ids, self.vocab_size) if i not in special]
+        data = self.decode_bytes(ids)  # names an unused id
+        if self.byte_level and self.decoder is None:
+            return data.decode("utf-8", "replace")
+        return self._decode([self.tokens[i] for i in ids])
 
     def id_to_bytes(self, id: int) -> bytes:
         """The bytes of one token."""

@@ -2,9 +2,12 @@ r"""The regular expressions of a tokenizer.json, said so that the `regex` module
 
 Hugging Face tokenizers hands them to Oniguruma, in the syntax of Ruby. There `\w` is no joiner but,
 outside a class, ² and ½; `\h` is a hexadecimal digit, `^` and `$` stand at every line, `x{1,3}+`
-repeats `x{1,3}`, and a class may hold classes, as in BLOOM's `[^(\s|[.,!?])]`.
+repeats `x{1,3}`, and a class may hold classes, as in BLOOM's `[^(\s|[.,!?])]`. Under `(?i)` ß is
+also ss, a property such as `\p{Lu}` stays what it is, and no i is Turkish.
 Source: doc/RE of Oniguruma; \w as measured over all of Unicode 3.2.
 """
+
+from collections.abc import Iterator
 
 import regex
 
@@ -17,16 +20,27 @@ IN_CLASS = {
     r"\W": f"[^{_CLASS}]",
     r"\h": _HEX,
     r"\H": f"[^{_HEX}]",
+    r"\p{XDigit}": _HEX,
+    r"\p{Word}": _CLASS,
+    r"\P{Word}": f"[^{_CLASS}]",
     "[:word:]": _CLASS,
+    "[:^word:]": f"[^{_CLASS}]",
     "[:digit:]": r"\p{Nd}",
+    "[:^digit:]": r"\P{Nd}",
     "[:alnum:]": r"\p{Alphabetic}\p{Nd}",
+    "[:^alnum:]": r"[^\p{Alphabetic}\p{Nd}]",
+    "[:punct:]": r"\p{P}\p{S}",
+    "[:^punct:]": r"[^\p{P}\p{S}]",
 }
 OUTSIDE = {
     r"\w": f"[{_WORD}]",
     r"\W": f"[^{_WORD}]",
     r"\h": f"[{_HEX}]",
     r"\H": f"[^{_HEX}]",
-    "^": "(?m:^)",
+    r"\p{XDigit}": f"[{_HEX}]",
+    r"\p{Word}": f"[{_WORD}]",
+    r"\P{Word}": f"[^{_WORD}]",
+    "^": r"(?:\A|(?<=\n)(?!\Z))",
     "$": "(?m:$)",
     r"\Z": r"(?=\n?\Z)",
     r"\z": r"\Z",
@@ -35,8 +49,11 @@ OUTSIDE = {
     r"\N": r"[^\n]",
     r"\O": "(?s:.)",
 }
+# of a letter without regard to case, where `regex` also takes the Turkish ones
+FOLDED = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "ı": "(?-i:ı)", "İ": "(?-i:İ|[iI]\u0307)"}
 _PARTS = regex.compile(
-    r"\\[pP]\{[^}]*\}|\\.|\[:\^?\w+:\]|\[\^?\]?|\]|\(\?[imx-]+[:)]|\{\d*,?\d*\}\+|&&|.",
+    r"\\[pP]\{[^}]*\}|\\k<\w+>|\\x\{[0-9a-fA-F]{1,6}\}|\\.|\[:\^?\w+:\]|\[\^?\]?|\]"
+    r"|\(\?[imx-]+[:)]|\{\d*,?\d*\}\+|&&|.",
     regex.DOTALL,
 )
 
@@ -44,25 +61,58 @@ _PARTS = regex.compile(
 def from_oniguruma(pattern: str) -> str:
     """An expression of the `regex` module that matches what `pattern` matches in Oniguruma."""
     made: list[str] = []
-    groups: list[int] = []  # where each open group began
-    depth, atom, nested = 0, 0, False  # of classes; where the last thing that may repeat began
-    for part in _PARTS.findall(pattern):
+    groups: list[tuple[int, bool]] = []  # where each open group began, whether it minds case
+    depth, atom, nested, folds = 0, 0, False, False  # of classes; where what may repeat began
+    before = ""
+    for part in _parts(pattern):
         if depth:
             opens = part[0] == "[" and part[:2] != "[:"
             depth += opens - (part == "]")
-            nested = nested or opens or part in ("&&", r"\W", r"\H")
+            nested = nested or opens or part == "&&" or "[^" in IN_CLASS.get(part, "")
             made.append(IN_CLASS.get(part, f"\\{part}" if part in "|~" else part))
+            if folds and not depth:  # of the Turkish letters only those that it has itself
+                made[atom:] = _minding_turkish("".join(made[atom:]))
         elif part[-2:] == "}+" and part[0] == "{":
             made[atom:] = ["(?:", *made[atom:], part[:-1], ")+"]
         elif part == ")":
-            atom = groups.pop() if groups else 0
+            atom, folds = groups.pop() if groups else (0, folds)
             made.append(part)
         else:
             if part[0] not in "*+?{":
                 atom = len(made)
-            if part[0] == "(" and part[-1] != ")":
-                groups.append(atom)
+            flags = regex.fullmatch(r"\(\?([imx]*)(-[imx]*)?[:)]", part)
+            if part[0] == "(" and not (flags and part[-1] == ")"):
+                groups.append((atom, folds))
+            if flags:
+                folds = "i" in flags[1] or (folds and "i" not in (flags[2] or ""))
+                part = part.replace("m", "s").replace("i", "if", "i" in flags[1])
             depth += part[0] == "["
-            flags = part.replace("m", "s") if part[:2] == "(?" else part
-            made.append(OUTSIDE.get(part, flags))
+            part = OUTSIDE.get(part, part)
+            if folds and part[:2] in (r"\p", r"\P"):
+                part = f"(?-i:{part})"
+            elif folds and before not in ("f", "F"):  # of ﬁ and ﬃ the i is a part
+                part = FOLDED.get(part, part)
+            made.append(part)
+        before = part
     return "(?V1)" * nested + "".join(made)
+
+
+def _parts(pattern: str) -> Iterator[str]:
+    """The parts of an expression, escapes of one character as `regex` spells them."""
+    for part in _PARTS.findall(pattern):
+        if part == r"\e":
+            yield r"\x1b"
+        elif part[:3] == r"\x{":
+            code = int(part[3:-1], 16)
+            yield f"\\U{code:08x}" if code < 0x110000 else part  # which `regex` refuses
+        elif part in (r"\p", r"\P"):  # without braces it is a letter
+            yield part[1]
+        elif part[:2] == r"\k":
+            yield f"(?P={part[3:-1]})"
+        else:
+            negated = regex.fullmatch(r"\\([pP])\{\^(.*)\}", part)
+            yield rf"\{'Pp'[negated[1] == 'P']}{{{negated[2]}}}" if negated else part
+
+
+def _minding_turkish(chars: str) -> list[str]:
+    return [f"(?:(?-i:(?=[ıİ]){chars})|(?-i:(?![ıİ]))", chars, ")"]

@@ -15,7 +15,7 @@ from typing import Any
 import regex
 
 from lib.tokenization.oniguruma import from_oniguruma
-from lib.tokenization.pretokenization import compile_pattern, find, split
+from lib.tokenization.pretokenization import compile_pattern, find, matches_nothing, split
 from lib.tokenization.sentencepiece_model import CharacterMap
 
 Step = dict[str, Any]
@@ -35,7 +35,7 @@ LARGEST = 1 << 24  # characters that a replacement may make of a text
 
 def normalizer(steps: Sequence[Step]) -> Callable[[str], str]:
     """One function that applies each normalizer; ValueError names a step that is not known."""
-    changes = [_named("normalizer", _change, step) for step in steps]
+    changes = [named_step("normalizer", _change, step) for step in steps]
 
     def apply(text: str) -> str:
         for change in changes:
@@ -47,7 +47,7 @@ def normalizer(steps: Sequence[Step]) -> Callable[[str], str]:
 
 def pre_tokenizer(steps: Sequence[Step]) -> Cut:
     """One function that cuts with each pre-tokenizer in turn; ValueError names an unknown step."""
-    cuts = [_named("pre-tokenizer", _cut, step) for step in steps]
+    cuts = [named_step("pre-tokenizer", _cut, step) for step in steps]
 
     def apply(text: str, first: bool = True) -> list[str]:
         pieces = [text] if text else []
@@ -66,7 +66,8 @@ def pre_tokenizer(steps: Sequence[Step]) -> Cut:
     return apply
 
 
-def _named(what: str, make: Callable[[str, Step], Any], step: Step) -> Any:
+def named_step(what: str, make: Callable[[str, Step], Any], step: Step) -> Any:
+    """What `make` makes of a step; ValueError names one that is damaged or not known."""
     if not isinstance(step, dict) or not isinstance(step.get("type"), str):
         raise ValueError(f"{what} {_short(step)} is no step with a type")
     try:
@@ -101,15 +102,21 @@ def _change(kind: str, step: Step) -> Callable[[str], str] | None:
         prefix = step["prepend"]
         return lambda text: prefix + text if text else text
     if kind == "Replace":
-        return partial(_replace, _expression(step), str(step["content"]))
+        return replacement(step)
     if kind == "Precompiled":
         return CharacterMap(base64.b64decode(step["precompiled_charsmap"])).apply
     return None
 
 
+def replacement(step: Step) -> Callable[[str], str]:
+    """What a step of the type Replace does with a text."""
+    compile_pattern(pattern := _expression(step), empty=True)  # a broken one fails here
+    return partial(_replace, pattern, str(step["content"]))
+
+
 def _replace(pattern: str, content: str, text: str) -> str:
     parts, end = [], 0
-    for match in find(compile_pattern(pattern), text):
+    for match in find(compile_pattern(pattern, empty=True), text) if text else ():
         parts += [text[end : match.start()], content]
         end = match.end()
     if sum(map(len, parts)) > LARGEST:
@@ -169,22 +176,28 @@ def _metaspace(step: Step) -> Cut:
 def _splitter(pattern: str, behavior: str, invert: bool) -> Cut:
     if behavior not in BEHAVIORS:
         raise ValueError(f"behavior must be one of {BEHAVIORS}, got {behavior!r}")
-    compiled = compile_pattern(pattern)
-    if behavior == "Isolated":
+    compiled = compile_pattern(pattern, empty=True)
+    if behavior == "Isolated" and not matches_nothing(pattern):
         return lambda text, first: split(text, pattern)
     return lambda text, first: _pieces(_matches(compiled, text, invert), behavior)
 
 
 def _matches(compiled: regex.Pattern, text: str, invert: bool) -> list[tuple[str, bool]]:
-    """The whole text in pieces, and whether each is a match (with `invert`: no match)."""
+    """The whole text in pieces, and whether each is a match (with `invert`: no match).
+
+    Empty matches are among them, since those beside them are no neighbors then.
+    """
     pieces, end = [], 0
     for match in find(compiled, text):
-        pieces += [(text[end : match.start()], invert), (match.group(), not invert)]
+        gap = text[end : match.start()]
+        pieces += [(gap, invert)] * bool(gap) + [(match.group(), not invert)]
         end = match.end()
-    return [(piece, hit) for piece, hit in [*pieces, (text[end:], invert)] if piece]
+    return pieces + [(text[end:], invert)] * (end < len(text))
 
 
 def _pieces(pieces: list[tuple[str, bool]], behavior: str) -> list[str]:
+    if behavior == "Isolated":
+        return [piece for piece, _ in pieces]
     if behavior == "Removed":
         return [piece for piece, hit in pieces if not hit]
     if behavior == "Contiguous":

@@ -11,10 +11,11 @@ Qwen's and SmolLM2's as in their tokenizer.json; BERT's rules from Devlin et al.
 
 import hashlib
 import json
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -64,14 +65,25 @@ GGUF_PATTERNS = {
 DROPS_GAPS = frozenset({"whitespace", "bert"})  # these lose the white space between the words
 
 
-def compile_pattern(pattern: str) -> regex.Pattern:
+def compile_pattern(pattern: str, *, empty: bool = False) -> regex.Pattern:
     """The compiled expression for a name in PATTERNS or for a regular expression.
 
-    Raises ValueError for an expression that does not compile or that matches the empty text.
+    Raises ValueError for one that does not compile or, without `empty`, matches the empty text.
     """
     if not isinstance(pattern, str):
         raise TypeError(f"pattern must be a name, a regular expression or None, got {pattern!r}")
-    return _compile(pattern)
+    compiled = _compile(pattern)
+    if not empty and matches_nothing(pattern):
+        raise ValueError(
+            f"pattern {shortened(pattern, 200)} matches the empty text, so it cuts nothing"
+        )
+    return compiled
+
+
+@lru_cache(maxsize=64)
+def matches_nothing(pattern: str) -> bool:
+    """Whether an expression matches the empty text."""
+    return _within_limit(_compile(pattern), "", _compile(pattern).fullmatch) is not None
 
 
 @lru_cache(maxsize=64)
@@ -80,11 +92,9 @@ def _compile(pattern: str) -> regex.Pattern:
         compiled = regex.compile(PATTERNS.get(pattern, pattern))
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:
         raise ValueError(
-            f"pattern {_short(pattern)} is neither one of {sorted(PATTERNS)} nor a valid "
+            f"pattern {shortened(pattern, 200)} is neither one of {sorted(PATTERNS)} nor a valid "
             f"regular expression: {error}"
         ) from error
-    if _within_limit(compiled, "", compiled.fullmatch):
-        raise ValueError(f"pattern {_short(pattern)} matches the empty text, so it cuts nothing")
     return compiled
 
 
@@ -101,7 +111,7 @@ def split(text: str, pattern: str | None) -> list[str]:
         words = [match.group() for match in find(compiled, text)]
     else:
         words = _within_limit(compiled, text, compiled.findall)
-    if pattern in DROPS_GAPS or sum(map(len, words)) == len(text):
+    if pattern in DROPS_GAPS or (sum(map(len, words)) == len(text) and "" not in words):
         return words
     words, end = [], 0
     for match in find(compiled, text):
@@ -111,8 +121,25 @@ def split(text: str, pattern: str | None) -> list[str]:
 
 
 def find(compiled: regex.Pattern, text: str) -> list[regex.Match]:
-    """All matches; ValueError for an expression that tries too many ways to match."""
-    return _within_limit(compiled, text, lambda *a, **k: list(compiled.finditer(*a, **k)))
+    """All matches, empty ones as Oniguruma has them; ValueError for too many ways to match."""
+    found = _within_limit(compiled, text, lambda *a, **k: list(compiled.finditer(*a, **k)))
+    if all(match.end() > match.start() for match in found):
+        return found
+    return _within_limit(compiled, text, partial(_find_one_by_one, compiled))
+
+
+def _find_one_by_one(compiled: regex.Pattern, text: str, timeout: float) -> list[regex.Match]:
+    found, start, end, stop = [], 0, None, time.monotonic() + timeout
+    while start <= len(text):
+        match = compiled.search(text, start, timeout=max(stop - time.monotonic(), 1e-6))
+        if match is None:
+            break
+        if match.start() == match.end() == end:
+            start += 1
+        else:
+            found.append(match)
+            start = end = match.end()
+    return found
 
 
 def _within_limit(compiled: regex.Pattern, text: str, search: Callable[..., Any]) -> Any:
@@ -121,13 +148,9 @@ def _within_limit(compiled: regex.Pattern, text: str, search: Callable[..., Any]
         return search(text, timeout=seconds)
     except (TimeoutError, MemoryError) as error:
         raise ValueError(
-            f"pattern {_short(compiled.pattern)} takes much memory or more than {seconds:.0f} s "
-            f"on a text of {len(text):,} characters: it tries too many ways to match"
+            f"pattern {shortened(compiled.pattern, 200)} takes much memory or more "
+            f"than {seconds:.0f} s on a text of {len(text):,} characters: it tries too many ways"
         ) from error
-
-
-def _short(pattern: str) -> str:
-    return repr(pattern if len(pattern) <= 200 else pattern[:200] + "…")
 
 
 # CJK ideographs, each of which BERT takes as a word (ranges from its tokenization code).

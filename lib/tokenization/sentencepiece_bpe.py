@@ -49,11 +49,14 @@ def settings(model: SentencePieceModel, path: str | os.PathLike) -> dict[str, An
     if model.character_map:
         blob = base64.b64encode(model.character_map).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": blob})
-    if model.remove_extra_whitespaces:
-        steps.append({"type": "Replace", "pattern": {"Regex": r"\A +| +\z"}, "content": ""})
+    prefix = [{"type": "Prepend", "prepend": SPACE}] if model.add_dummy_prefix else []
+    if model.remove_extra_whitespaces:  # ▁ at the end is a space too
+        ends = {"Regex": rf"\A +|[ {SPACE}]+\z"}
+        steps.append({"type": "Replace", "pattern": ends, "content": ""})
         steps.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
-    if model.add_dummy_prefix:
-        steps.append({"type": "Prepend", "prepend": SPACE})
+        steps += prefix
+    else:  # also before a text of which the map leaves nothing
+        steps = prefix + steps
     steps.append({"type": "Replace", "pattern": {"String": " "}, "content": SPACE})
     unknown = next((p for p, (kind, _) in kinds.items() if kind == UNKNOWN), None)
     named = {role: next((p for p in names if p in special), None) for role, names in NAMES.items()}
@@ -65,8 +68,10 @@ def settings(model: SentencePieceModel, path: str | os.PathLike) -> dict[str, An
         "added_tokens": added,
         "token_options": {piece: ["normalized"] for piece in added},
         "byte_level": False,
-        "space": SPACE,
-        "drops_space": model.add_dummy_prefix,
+        "decoder": [
+            {"type": "SentencePiece", "unknown": unknown or ""}
+            | {name: getattr(model, name) for name in SPACES}
+        ],
         "unknown_token": unknown,
         "fuse_unknown": True,
         "byte_fallback": BYTE in model.types,
@@ -76,4 +81,5 @@ def settings(model: SentencePieceModel, path: str | os.PathLike) -> dict[str, An
     }
 
 
+SPACES = ("add_dummy_prefix", "remove_extra_whitespaces")
 NAMES = {"bos_token": ("<s>", "<bos>"), "eos_token": ("</s>", "<eos>")}

@@ -13,7 +13,7 @@ from typing import Any
 
 from lib.settings import require_kind
 from lib.tokenization.oniguruma import from_oniguruma
-from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, in_order
+from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, SPACE, in_order, matches_nothing
 
 Json = dict[str, Any]
 OPTIONS = ("lstrip", "rstrip", "single_word", "normalized")
@@ -48,7 +48,6 @@ def read(path: str | os.PathLike) -> Json:
         special, added, options = _added_tokens(content)
         tokens, merges = _vocabulary(model, special | added)
         pattern, byte_level = _pattern(content.get("pre_tokenizer"))
-        space, drops_space, between = _decoder(content.get("decoder"))
         first, last = _template(content.get("post_processor"))
         return {
             "tokens": tokens,
@@ -59,9 +58,7 @@ def read(path: str | os.PathLike) -> Json:
             "token_options": options,
             "byte_level": byte_level,
             "end_of_word": model.get("end_of_word_suffix") or "",
-            "space": space,
-            "drops_space": drops_space,
-            "between": between,
+            "decoder": _decoder(content.get("decoder"), byte_level),
             "unknown_token": model.get("unk_token") or None,
             "fuse_unknown": bool(model.get("fuse_unk") and model.get("unk_token")),
             "byte_fallback": bool(model.get("byte_fallback")),
@@ -148,7 +145,7 @@ def _split_pattern(step: Json) -> str | None:
     expression = step["pattern"].get("Regex")
     names = {text: name for name, text in PATTERNS.items()}
     name = names.get(expression, expression)
-    if name == expression and (not name or from_oniguruma(name) != name):
+    if name == expression and (not name or from_oniguruma(name) != name or matches_nothing(name)):
         return None
     drops = (step["behavior"], bool(step.get("invert"))) == ("Removed", True)
     keeps = (step["behavior"], bool(step.get("invert"))) == ("Isolated", False)
@@ -162,23 +159,10 @@ def _normalization(step: Json | None) -> str | list[Json] | None:
     return steps or None
 
 
-def _decoder(step: Json | None) -> tuple[str, bool, str]:
-    """(what stands for a space, whether a text's first space is left out, what parts tokens)."""
-    space, drops = "", False
-    if step is None:
-        return "", True, " "
-    for part in _parts(step, "decoders"):
-        kind = part["type"]
-        if kind == "Replace" and part["content"] == " ":
-            space = part["pattern"]["String"]
-        elif kind == "Metaspace":
-            space = part.get("replacement", "▁")
-            drops = part.get("prepend_scheme", "always") != "never"
-        elif kind == "Strip" and part["content"] == " " and not part["stop"]:
-            drops = part["start"] == 1
-        elif kind not in ("ByteLevel", "ByteFallback", "Fuse", "BPEDecoder"):
-            raise ValueError(f"decoder {kind!r} is not supported: {part}")
-    return space, drops, ""
+def _decoder(step: Json | None, byte_level: bool) -> list[Json] | None:
+    """The steps of the decoder; None where they are those of a byte-level model."""
+    steps = _parts(step, "decoders")
+    return None if byte_level and [part["type"] for part in steps] == ["ByteLevel"] else steps
 
 
 def _template(step: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -255,18 +239,16 @@ def _template_json(tokenizer: Any) -> Json | None:
 
 
 def _decoder_json(tokenizer: Any) -> list[Json]:
-    if tokenizer.between:
-        return []
-    if tokenizer.byte_level:
+    if tokenizer.byte_level and tokenizer.decoder is None:
         return [_byte_level_step(use_regex=True)]
-    if tokenizer.end_of_word:
-        return [{"type": "BPEDecoder", "suffix": tokenizer.end_of_word}]
-    steps: list[Json] = [{"type": "ByteFallback"}] if tokenizer.byte_fallback else []
-    if tokenizer.space:
-        replace = {"type": "Replace", "pattern": {"String": tokenizer.space}, "content": " "}
-        steps.insert(0, replace)
+    steps = tokenizer.decoder_steps
+    if [step["type"] for step in steps] != ["SentencePiece"]:
+        return steps
+    # what comes nearest, as Llama 2's converted files have it
+    replace = {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}
     strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
-    return [*steps, {"type": "Fuse"}, *([strip] if tokenizer.drops_space else [])]
+    made = [replace, {"type": "ByteFallback"}, {"type": "Fuse"}]
+    return [*made, strip] if steps[0]["add_dummy_prefix"] else made
 
 
 def _added_json(tokenizer: Any) -> list[Json]:

@@ -4,7 +4,6 @@ Sources: Kudo 2018 (arXiv 1804.10959); Kudo and Richardson 2018 (arXiv 1808.0622
 white space as a character, written ▁ (U+2581).
 """
 
-import codecs
 import math
 import os
 import random
@@ -19,6 +18,7 @@ import regex
 from lib.settings import require, require_choice
 from lib.tokenization import sentencepiece_model
 from lib.tokenization.bpe_merging import WordCache
+from lib.tokenization.decoding import pieces_to_text
 from lib.tokenization.pretokenization import (
     SPACE,
     SPACED_WORD,
@@ -41,9 +41,6 @@ from lib.tokenization.unigram_segmentation import (
     viterbi,
 )
 from lib.tokenization.unigram_training import learn_pieces
-
-# Of bytes that are no UTF-8 each is shown, as SentencePiece does; Python shows some together.
-codecs.register_error("replace each", lambda e: ("\ufffd" * (e.end - e.start), e.end))
 
 
 @dataclass(eq=False, repr=False)
@@ -146,11 +143,13 @@ class UnigramTokenizer:
     def normalize(self, text: str) -> str:
         """The text that is cut: replacements of the model's map, ▁ for spaces, ▁ at the start."""
         check_text(text)
+        is_there = text != ""  # a text of which the map leaves nothing still begins with ▁
         if self._map:
             text = self._map.apply(text)
         if self.model.remove_extra_whitespaces:  # ▁ at the end is a space too
             text = regex.sub(" +", " ", text.strip(" ")).rstrip(f" {SPACE}")
-        if text and self.model.add_dummy_prefix:
+            is_there = text != ""
+        if is_there and self.model.add_dummy_prefix:
             text = " " + text
         return text.replace(" ", SPACE)
 
@@ -178,22 +177,15 @@ class UnigramTokenizer:
 
     def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The text of `ids`; unknown characters come back as " ⁇ ", as SentencePiece shows them."""
-        parts: list[bytes] = []
-        # spaces at the start: one with add_dummy_prefix, one of each piece with
-        # remove_extra_whitespaces, until a character is there
-        extra = self.model.remove_extra_whitespaces
-        at_start = extra or self.model.add_dummy_prefix
+        pieces: list[str | bytes] = []
         for i in as_ids(ids, self.vocab_size):
             kind, piece = self.model.types[i], self.pieces[i]
             if kind == BYTE:
-                parts.append(bytes([int(piece[1:-1], 16)]))
-            elif kind == UNKNOWN:
-                parts.append(" ⁇ ".encode())
-            elif kind == NORMAL:
-                shown = piece.removeprefix(SPACE) if at_start and not parts else piece
-                at_start = at_start and (extra or shown == piece)
-                parts += [shown.replace(SPACE, " ").encode()] if shown else []
-        return b"".join(parts).decode("utf-8", "replace each")
+                pieces.append(bytes([int(piece[1:-1], 16)]))
+            elif kind in (UNKNOWN, NORMAL):
+                pieces.append(" ⁇ ".encode() if kind == UNKNOWN else piece)
+        model = self.model
+        return pieces_to_text(pieces, model.add_dummy_prefix, model.remove_extra_whitespaces)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a SentencePiece .model file."""

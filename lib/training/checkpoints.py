@@ -7,6 +7,7 @@ complete, whenever the process was killed. No file can run code when it is read 
 """
 
 import json
+import math
 import re
 import shutil
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def load_checkpoint(
         learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
         learned = {name.removeprefix("module.") for name in learned}
         _compare(moments, {f"{n}/{part}": expected[n] for n in learned for part in MOMENTS})
+        _check_moments(moments, state["step"])
     except (OSError, KeyError, TypeError, SafetensorError, _DamageError) as error:
         raise ValueError(f"checkpoint {path.name} is damaged ({error}); remove it") from error
     set_state_dict(
@@ -221,6 +223,14 @@ def _compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
             )
     if bad := _not_finite(found):
         raise _DamageError(f"{bad} has a NaN or an infinite value")
+
+
+def _check_moments(moments: dict[str, Tensor], done: int) -> None:
+    """Raise _DamageError for what AdamW cannot have after `done` steps."""
+    for name, tensor in moments.items():
+        most = {"step": done, "exp_avg": None}.get(name.rpartition("/")[2], math.inf)
+        if most is not None and not ((tensor >= 0) & (tensor <= most)).all():
+            raise _DamageError(f"{name} has a value outside 0 .. {most}")
 
 
 def _not_finite(tensors: dict[str, Tensor]) -> str | None:

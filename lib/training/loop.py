@@ -88,6 +88,7 @@ def train(
     validation: Tokens | None = None,
     *,
     folder: str | Path | None = None,
+    on_start: Callable[[], Any] | None = None,
     on_evaluation: OnEvaluation | None = None,
     processes: Processes | None = None,
     shard: bool = False,
@@ -97,8 +98,9 @@ def train(
 
     With `folder`, checkpoints go there, and a run that finds one goes on from it: on a CPU with
     exactly the losses it would have had; a run that has ended goes on with more `steps`.
-    `on_evaluation(model, row)` is called after each evaluation, in the first process. For
-    `processes` and `shard` see lib.training.distributed. Another `optimizer` than AdamW, over the
+    `on_start()` is called once nothing refuses the run any more, `on_evaluation(model, row)` after
+    each evaluation, both in the first process. For `processes` and `shard` see
+    lib.training.distributed. Another `optimizer` than AdamW, over the
     weights of `model`, goes without `folder`: checkpoints know AdamW's state only. Seeds torch's
     global generator, which dropout draws from. Raises ValueError for settings, model, tokens and
     checkpoint that do not go together, and DivergedError at the first loss that is not finite: the
@@ -119,6 +121,8 @@ def train(
         settings |= {"model": asdict(model.config), "tokens": fingerprint(tokens)}
         if found := newest_checkpoint(folder, settings):
             progress = load_checkpoint(found, engine, optimizer, settings, processes)
+    if on_start is not None and processes.first:
+        on_start()
     measure = functools.partial(_measure, engine, validation, config, processes, on_evaluation)
     if progress.step == 0 and not progress.history and validation is not None:
         progress.history.append(measure({"step": 0, "tokens": 0}))

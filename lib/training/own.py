@@ -77,6 +77,7 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
         config,
         validation,
         folder=folder / "checkpoints" if folder else None,
+        on_start=record and record.on_start,
         on_evaluation=alone and alone.on_evaluation,
         processes=processes,
         shard=options.fsdp,

@@ -27,7 +27,7 @@ SHOWN = 4  # every fourth sample is shown while training runs
 
 
 class Record:
-    """The folder of a run, written to after each evaluation: `on_evaluation` is for `train`.
+    """The folder of a run: `on_start` and `on_evaluation` are for `train`.
 
     Raises ValueError for a folder that holds anything but such a run.
     """
@@ -41,7 +41,7 @@ class Record:
     def start(self, model: LanguageModel, options: dict[str, Any], steps: int) -> None:
         """Make the folder, or take it up again, for so many steps in all.
 
-        What run.json says changes only when the run goes on: it may be refused.
+        What run.json says changes only with `on_start`: the run may be refused.
         """
         if not self.state:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -55,11 +55,14 @@ class Record:
                 write_file(path / "run.json", json.dumps({"options": options, "steps": steps}))
         self.state |= {"options": options, "steps": steps, "ended": False}
 
+    def on_start(self) -> None:
+        """Note what the run is now to do, before a kill can come."""
+        self._note()
+
     def on_evaluation(self, model: LanguageModel, row: dict) -> None:
         """Note the row, keep the weights if they are the best so far, and write a sample."""
         self.rows = [old for old in self.rows if int(old["step"]) < row["step"]] + [row]
         self._write_curve(self.rows)
-        self._note()
         best = self.state.get("best")
         if best is None or row["validation_loss"] < best["validation_loss"]:
             save_weights(self.folder, model)

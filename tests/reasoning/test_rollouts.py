@@ -109,7 +109,7 @@ def test_bad_input(prompts, settings, message):
 
 
 @pytest.mark.usefixtures("as_a_reader")
-@pytest.mark.parametrize("prompts", ["ab", [["a"]], [[[1], [2]]], [[1.5]], 3, [None]])
+@pytest.mark.parametrize("prompts", ["ab", [["a"]], [[[1], [2]]], [[1.5]], 3, [None], iter([[1]])])
 def test_prompts_that_are_no_ids(prompts):
     with pytest.raises(ValueError, match=r"prompt|ids"):
         sample(MODELS["rope"], prompts)

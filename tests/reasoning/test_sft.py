@@ -1,5 +1,7 @@
 """SFT: what the mask leaves out, and packing against one example at a time."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -297,6 +299,18 @@ def test_sft_stops_at_a_loss_that_is_not_finite():
     assert all(weight.isfinite().all() for weight in model.parameters())
 
 
+def changed(**parts):
+    packed = pack([Example([1, 2])], 8)
+    return sft_loss(MODELS["rope"], dataclasses.replace(packed, **parts))
+
+
+def test_equal_examples_are_one_in_a_set():
+    lists = [Example([1, 2, 3], learned=[False, True, False]), Example([1, 2, 3], 2)]
+    tuples = [Example((1, 2, 3), learned=(False, True, False)), Example(range(1, 4), 2)]
+    assert lists == tuples
+    assert len({*lists, *tuples}) == 2
+
+
 @pytest.mark.usefixtures("as_a_reader")
 @pytest.mark.parametrize(
     ("make", "message"),
@@ -316,6 +330,15 @@ def test_sft_stops_at_a_loss_that_is_not_finite():
             lambda: packed_hidden(MODELS["learned"], pack([Example([1] * 17)], 20)),
             "an example has 17 tokens, and the model a context of 16",
         ),
+        (lambda: Example([1, 2], learned=[[0], [1]]), "learned must be True or False"),
+        (lambda: changed(positions=torch.tensor([[-1, 0]])), "must count from 0 .* got -1"),
+        (lambda: changed(positions=torch.tensor([[0.0, 1.0]])), "positions must hold whole"),
+        (lambda: changed(segments=torch.tensor([[True, True]])), "segments must hold whole"),
+        (lambda: changed(learned=torch.tensor([[0, 1]])), "learned must hold True and False"),
+        (lambda: changed(learned=torch.tensor([[False, False]])), "True somewhere"),
+        (lambda: changed(learned=torch.tensor([[True, True]])), "only at tokens that others"),
+        (lambda: changed(segments=torch.tensor([[0, 1]])), "only at tokens that others"),
+        (lambda: changed(segments=torch.tensor([[-1, -1]])), "only at tokens that others"),
     ],
 )
 def test_wrong_values_are_named(make, message):

@@ -1,5 +1,5 @@
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from lib.tokenization import BPETokenizer
@@ -120,3 +120,65 @@ def test_control_tokens_in_tools_and_documents_stay_text(place):
     ids = encode_chat(tokenizer, messages, PLACES[place] + "<|end|>", **given)
     assert ids.count(tokenizer.special_tokens["<|end|>"]) == 1
     assert tokenizer.decode(ids) == render_chat(PLACES[place] + "<|end|>", messages, **given)
+
+
+QUOTED = [
+    {"role": "user", "content": "say <|end|> or </think>"},
+    {"role": "assistant", "content": "<|end|>x</think>\n\nyes <|end|> é"},
+]
+EACH = "{% for m in messages %}%s{% endfor %}"
+LOOKS = {  # what a template does with a text that quotes control tokens → its own in the result
+    "{{ m.content | tojson(ensure_ascii=True) }}<|end|>": 2,
+    "{% if '</think>' in m.content %}{{ m.content.split('</think>')[-1] }}{% endif %}<|end|>": 2,
+    "{{ m.content | length }}{{ '<|end|>' + m.content + '<|end|>' }}": 4,
+    "{% macro turn(text) %}<|end|>{{ text }}{% endmacro %}"
+    "{{ turn(m.content) }}{{ turn(m.content) | length }}": 2,
+    "{{ m.content[:9] }}{{ m.content[-4:] }}{{ eos_token }}": 2,
+    "{{ m.content | upper }}{{ m.content | title }}{{ m.content | reverse }}": 0,
+    "{{ m.content | replace('<|end|>', 'X') }}{{ m.content.replace('<|', 'Y') }}": 0,
+    "{{ m.content.startswith('<|end|>') }}{{ m.content.find('</think>') }}": 0,
+    "{% for c in m.content %}{{ c }}.{% endfor %}{{ ['<|end|>', m.content] | join('<|end|>') }}": 4,
+    "{{ m.content.rsplit('</think>', 1)[0] }}{{ '<|' ~ 'end|>' if m.content is string }}": 0,
+    "{{ '<|' ~ 'end|>' ~ m.content | trim }}": 2,
+    "{% set text %}<|end|>{{ m.content }}{% endset %}{{ text }}{{ text | length }}": 2,
+    "{{ m.content | e }}{{ m.content | urlencode }}{{ '%s' % m.content }}": 0,
+}
+
+
+@pytest.mark.parity("chats that quote control tokens: what templates make of them",
+                    "transformers apply_chat_template", "identical")  # fmt: skip
+@pytest.mark.parametrize("template", LOOKS)
+def test_a_quoted_control_token_is_text_to_the_template_too(template):
+    special = ["<|end|>", "</think>"]
+    ours = BPETokenizer.train("say yes x" * 9, 300, special_tokens=special, eos_token="<|end|>")
+    theirs = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), eos_token="<|end|>")
+    whole = EACH.replace("%s", template)
+    expected = theirs.apply_chat_template(QUOTED, chat_template=whole, tokenize=False)
+    ids = encode_chat(ours, QUOTED, whole)
+    assert ours.decode(ids) == expected
+    assert sum(i < len(special) for i in ids) == LOOKS[template]
+
+
+def test_a_text_that_cannot_be_told_from_the_template_is_named():
+    ours = BPETokenizer.train("say yes x" * 9, 300, special_tokens=["<|end|>"])
+    template = "{{ ('<|end|>' + messages[0].content)[3:] + messages[0].content[3:] }}"
+    with pytest.raises(ValueError, match=r"control token '<\|end\|>', and the chat template"):
+        encode_chat(ours, [{"role": "user", "content": "<|end|>"}], template)
+
+
+@pytest.mark.parity("chats that quote control tokens: ids beside them", "tokenizers", "identical")
+def test_what_stands_beside_a_quoted_control_token_is_encoded_as_one_text(tmp_path):
+    """A tokenizer that puts ▁ before the first piece only, and whose tokens take spaces along."""
+    alphabet = dict.fromkeys([*"▁abc<|end>", "<|end|>", "▁a"])
+    vocab = {token: i for i, token in enumerate(alphabet)}
+    theirs = Tokenizer(models.BPE(vocab, [("▁", "a")]))
+    theirs.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    theirs.add_special_tokens([AddedToken("<|end|>", rstrip=True)])
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    ours = BPETokenizer.load(tmp_path / "tokenizer.json")
+    template = "{% for m in messages %}{{ m.content }}<|end|> a{% endfor %}"
+    quoting, plain = ([{"role": "user", "content": text}] * 2 for text in ("a<|end|>", "ab"))
+    ids, alike = (encode_chat(ours, messages, template) for messages in (quoting, plain))
+    assert alike == theirs.encode("ab<|end|> aab<|end|> a").ids
+    spelled = [vocab[char] for char in "<|end|>"]
+    assert ids == theirs.encode("a").ids + spelled + alike[2:5] + spelled + alike[6:]

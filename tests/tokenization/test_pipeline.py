@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
     Regex,
@@ -164,17 +165,42 @@ ONIGURUMA = [
     r"\p{N}{1,3}+", r"(?:ab|c{1,2}+){1,2}+", r"a{2}+b", r"[a-z&&[^aeiou]]+", r"[a-z[0-9]]+",
     r" ?[^(\s|[.,!?…。，、।۔،])]+", r"[^\s\p{L}\p{N}|~]+", r"[[:word:]]+", r"[^[:digit:]]",
     r"(?m:.+)", r"\N+", r"\O", r"[]a]+", r"[\]a-c]+", r"(?i:'s|'t|'re)|\s?\p{L}++", r"[!-/:-~]+",
-    r"\d{1,3}(?=(?:\d{3})*\b)",
+    r"\d{1,3}(?=(?:\d{3})*\b)", r"(?i)ß", r"(?i)ss", r"(?i:stra)ß|(?-i:S)", r"(?i)[a-zß]+",
+    r"(?i)i", r"(?i)[^a-z]", r"(?i)ffi|ﬁ", r"(?i)\p{Lu}x?", r"(?i:a|\p{Lu})\p{Ll}", r"a(?i)b(?-i)C",
+    r"(?i)İ|ı", r"\x{41}|\x{1F600}", r"[\x{4e00}-\x{9fa5}]+", r"\e|\x41", r"\p{Word}+",
+    r"\P{Word}", r"[\p{^Word}a]", r"\p{XDigit}+", r"[[:punct:]]+", r"[[:^digit:]]",
+    r"[[:^alnum:]a]", r"\pL", r"(?<n>a)\k<n>",
 ]  # fmt: skip
+EMPTY = [
+    r"a*", r"|a", r"a|", r"\s*", r"", r"^", r"$", r"\b", r"(?=a)", r"(?<=\s)", r"\p{L}*", r"\d*?",
+    r"a|(?=b)", r"(?!\w)", r"\d+|$", r"^|\s", r"(?i)ss|", r"x{0}",
+]  # fmt: skip
+hard_text = mixed_text | st.text("aAsSßẞiIİıfﬁﬃⅷ1½٣_ \n\u0307\u200d漢A😀\x1b'", max_size=12)
 
 
 @pytest.mark.parametrize("expression", ONIGURUMA)
-@given(text=mixed_text)
+@given(text=hard_text)
 def test_expressions_match_what_they_match_in_oniguruma(expression, text):
     assume(is_old(text))
     step = {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated"}
     theirs = pre_tokenizers.Split(Regex(expression), "isolated").pre_tokenize_str(text)
     assert pipeline.pre_tokenizer([step])(text) == [piece for piece, _ in theirs]
+
+
+@pytest.mark.parametrize("expression", EMPTY)
+@settings(max_examples=20)
+@given(text=hard_text)
+def test_empty_matches_cut_as_in_oniguruma(expression, text):
+    assume(is_old(text))
+    pattern = {"Regex": expression}
+    for behavior, name in zip(sorted(pipeline.BEHAVIORS), sorted(BEHAVIORS), strict=True):
+        for invert in (True, False):
+            step = {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+            theirs = pre_tokenizers.Split(Regex(expression), name, invert).pre_tokenize_str(text)
+            assert pipeline.pre_tokenizer([step])(text) == [piece for piece, _ in theirs]
+    step = {"type": "Replace", "pattern": pattern, "content": "<>"}
+    theirs = normalizers.Replace(Regex(expression), "<>").normalize_str(text)
+    assert pipeline.normalizer([step])(text) == theirs
 
 
 @pytest.mark.parametrize("byte_level", [True, False])

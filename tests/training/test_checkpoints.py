@@ -251,7 +251,8 @@ def edit_state(change):
     return edit
 
 
-MEAN = "embedding.weight/exp_avg"
+WEIGHT = "embedding.weight"
+MEAN = f"{WEIGHT}/exp_avg"
 
 
 @pytest.mark.parametrize(
@@ -277,6 +278,20 @@ MEAN = "embedding.weight/exp_avg"
         ),
         (rewrite(lambda t: t.pop(MEAN), "optimizer.safetensors"), f"{MEAN} is missing"),
         (rewrite(lambda t: t[MEAN].fill_(math.inf), "optimizer.safetensors"), f"{MEAN} has a NaN"),
+        *(
+            (
+                rewrite(
+                    lambda t, part=part, value=value: t[f"{WEIGHT}/{part}"].fill_(value),
+                    "optimizer.safetensors",
+                ),
+                f"damaged .{WEIGHT}/{part} has a value outside 0 .. {most}",
+            )
+            for part, value, most in [
+                ("exp_avg_sq", -1e-9, "inf"),
+                ("step", -1, 14),
+                ("step", 15, 14),
+            ]
+        ),
         *(
             (
                 edit_state(lambda state, key=key: {k: v for k, v in state.items() if k != key}),

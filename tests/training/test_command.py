@@ -22,7 +22,7 @@ from lib.generation import __main__ as writing
 from lib.pretrained import load_pretrained
 from lib.reasoning.sft import __main__ as learning
 from lib.training import __main__ as command
-from lib.training import shapes
+from lib.training import loop, shapes
 from lib.training.checkpoints import checkpoints
 from lib.training.planning import Speed, evaluations_for, steps_for
 from tests.library import ROOT
@@ -165,6 +165,28 @@ def test_a_run_killed_after_its_last_step_is_ended_by_the_same_command(
     for name in ("curve.csv", "curve.png", "last/model.safetensors"):
         whole, killed = (tmp_path / run / name for run in ("whole", "killed"))
         assert whole.read_bytes() == killed.read_bytes()
+
+
+def test_a_longer_run_killed_before_its_next_evaluation_goes_on_to_its_new_end(
+    text, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    options = ["--data", str(text), "--out", str(folder), *SMALL, "bytes"]
+    options += ["--evaluate-every", "100", "--checkpoint-every", "2", "--schedule", "constant"]
+    assert command.main([*options, "--steps", "4"]) == 0
+
+    def killed(*arguments):
+        if not left.pop():
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    left, step = [False, True, True, True], loop.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.training.loop.training_step", killed)
+        assert command.main([*options, "--steps", "10"]) == 130
+    assert command.main(options) == 0
+    assert checkpoints(folder / "checkpoints")[-1].name == "step-00000010"
+    assert json.loads((folder / "run.json").read_text())["steps"] == 10
 
 
 def test_minutes_choose_the_steps(text, tmp_path, capsys):

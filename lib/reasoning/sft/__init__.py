@@ -126,10 +126,14 @@ def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"
         if (shape := part.shape) != packed.ids.shape:
             sizes = f"{tuple(shape)}, ids {tuple(packed.ids.shape)}"
             raise ValueError(f"{name} has shape {sizes}")
-    if packed.learned.dtype != torch.bool:
-        given = packed.learned.dtype
-        raise ValueError(f"learned must hold True and False, got {given}")
-    if (most := int(packed.positions.max())) >= model.config.context_length:
+        kinds = (torch.bool,) if name == "learned" else (torch.int64, torch.int32)
+        if part.dtype not in kinds:
+            given = "True and False" if name == "learned" else "whole numbers"
+            raise ValueError(f"{name} must hold {given}, got {part.dtype}")
+    least, most = (int(value) for value in packed.positions.aminmax())
+    if least < 0:
+        raise ValueError(f"positions must count from 0 in each example, got {least}")
+    if most >= model.config.context_length:
         raise ValueError(
             f"an example has {most + 1} tokens, and the model a context of "
             f"{model.config.context_length}; shorten it"
@@ -147,10 +151,19 @@ def sft_loss(model: LanguageModel, packed: Packed) -> Float[Tensor, ""]:
     """Mean surprise in nats of the learned tokens; those of prompts count nothing.
 
     Only the positions that predict a learned token are unembedded: with a large
-    vocabulary the logits are most of the memory.
+    vocabulary the logits are most of the memory. Raises ValueError if nothing is
+    learned, and for a learned token that no token of its example stands before.
     """
+    hidden = packed_hidden(model, packed)[:, :-1]
+    first = packed.segments != packed.segments.roll(1, dims=1)
+    first[:, 0] = True
+    if (packed.learned & (first | (packed.segments < 0))).any() or not packed.learned.any():
+        raise ValueError(
+            "learned must be True somewhere, and only at tokens that others of their example "
+            "stand before"
+        )
     predicts = packed.learned[:, 1:]
-    hidden = packed_hidden(model, packed)[:, :-1][predicts]
+    hidden = hidden[predicts]
     return F.cross_entropy(model.unembed(hidden).float(), packed.ids[:, 1:][predicts])
 
 
