@@ -85,7 +85,7 @@ def contrastive_steps(
         h = model.final_norm(x)
         scores = contrastive_scores(
             p, degeneration_penalty(states, h, attention_mask), config.penalty_alpha
-        )
+        ).masked_fill(p == 0, -torch.inf)  # a forbidden token is no candidate
         place, row = scores.argmax(dim=-1), torch.arange(n, device=ids.device)
         token = torch.where(stopped, config.fill_id, tokens[row, place])
         yield token

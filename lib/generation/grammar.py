@@ -76,7 +76,7 @@ class Grammar:
 
     @classmethod
     def regex(cls, pattern: str, tokenizer: BPETokenizer) -> "Grammar":
-        """The texts that match a regular expression as a whole."""
+        """The texts that match a regular expression as a whole; `\\d` and `\\w` are ASCII."""
         return cls(compile_regex(pattern), tokenizer)
 
     @classmethod

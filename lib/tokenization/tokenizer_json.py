@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.settings import require_kind
+from lib.tokenization.decoding import usual_decoder
 from lib.tokenization.oniguruma import from_oniguruma
 from lib.tokenization.pretokenization import DROPS_GAPS, PATTERNS, SPACE, in_order, matches_nothing
 
@@ -58,7 +59,7 @@ def read(path: str | os.PathLike) -> Json:
             "token_options": options,
             "byte_level": byte_level,
             "end_of_word": model.get("end_of_word_suffix") or "",
-            "decoder": _decoder(content.get("decoder"), byte_level),
+            "decoder": _decoder(content.get("decoder"), byte_level, model),
             "unknown_token": model.get("unk_token") or None,
             "fuse_unknown": bool(model.get("fuse_unk") and model.get("unk_token")),
             "byte_fallback": bool(model.get("byte_fallback")),
@@ -159,10 +160,13 @@ def _normalization(step: Json | None) -> str | list[Json] | None:
     return steps or None
 
 
-def _decoder(step: Json | None, byte_level: bool) -> list[Json] | None:
-    """The steps of the decoder; None where they are those of a byte-level model."""
+def _decoder(step: Json | None, byte_level: bool, model: Json) -> list[Json] | None:
+    """The steps of the decoder; None where they are the usual ones."""
     steps = _parts(step, "decoders")
-    return None if byte_level and [part["type"] for part in steps] == ["ByteLevel"] else steps
+    usual = usual_decoder(byte_level, model.get("end_of_word_suffix") or "")
+    if byte_level and [part["type"] for part in steps] == ["ByteLevel"]:
+        return None  # its settings are for the way to the tokens
+    return None if steps == usual else steps
 
 
 def _template(step: Json | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -73,6 +73,19 @@ def test_top_k_above_the_vocabulary_takes_all(tiny):
     assert generate(tiny, torch.tensor([[1, 2]]), config).new_ids.shape == (1, 4)
 
 
+@pytest.mark.parametrize("alpha", [0.6, 0.99])
+def test_what_is_forbidden_is_no_candidate(tiny, alpha):
+    """However unlike the text its hidden state is: of 12 candidates two may be taken."""
+    n_vocab = tiny.config.vocab_size
+    forbidden = [[i] for i in range(n_vocab) if i not in (3, 5)]
+    for seed in range(4):
+        ids = torch.randint(n_vocab, (2, 5), generator=torch.Generator().manual_seed(seed))
+        config = GenerationConfig(
+            max_new_tokens=6, penalty_alpha=alpha, top_k=12, bad_words_ids=forbidden
+        )
+        assert {*generate(tiny, ids, config).new_ids.flatten().tolist()} <= {3, 5}
+
+
 def test_nan_is_named(tiny):
     weight = tiny.head.weight
     with torch.no_grad():
