@@ -171,10 +171,8 @@ class BPEEncoder:
         last. Raises TypeError and ValueError for what is no text that UTF-8 can write.
         """
         ids = self.encode_with(self.encode_plain, text, allowed_special)
-        if not add_special_tokens:
-            return ids
         first, last = ([*map(self.token_to_id.get, t)] for t in (self.starts_with, self.ends_with))
-        return [*first, *ids, *last]
+        return [*first, *ids, *last] if add_special_tokens else ids
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """The ids of any bytes, UTF-8 or not; `decode_bytes` gives them back."""
@@ -202,12 +200,12 @@ class BPEEncoder:
         text: str,
         allowed_special: Literal["all"] | Collection[str],
     ) -> list[int]:
+        """`encode`, with `encode_plain(part, whether the text begins here)` for plain parts."""
         check_text(text)
         if isinstance(allowed_special, str) and allowed_special == "all":
             allowed_special = self.special_tokens
         allowed_special = as_texts("allowed_special", allowed_special)
-        unknown = [token for token in allowed_special if token not in self.special_tokens]
-        if unknown:
+        if unknown := [token for token in allowed_special if token not in self.special_tokens]:
             raise ValueError(f"allowed_special has {unknown[0]!r}, which is no special token here")
         raw, normalized = {}, {}  # what is looked for before and after normalization
         options, first = self.token_options, True
@@ -242,6 +240,7 @@ class BPEEncoder:
         return [*chain(*map(SPACED_WORD.findall, pieces))] if self._by_words else pieces
 
     def encode_plain(self, text: str, first: bool = True) -> list[int]:
+        """The ids of a normalized text without special tokens."""
         return list(chain.from_iterable(map(self._cache.__getitem__, self._pieces(text, first))))
 
     def _encode_word(self, word: str) -> list[int]:

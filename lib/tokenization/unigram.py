@@ -114,7 +114,8 @@ class UnigramTokenizer:
         """The ids of the most probable segmentation of `text`.
 
         A run of characters that no piece has is one unknown id, or its bytes if the model falls
-        back to bytes.
+        back to bytes. As SentencePiece's, but where two ways are equally probable (the same pieces
+        in another order): it adds in float32 from the start of the text, whose rounding decides.
         """
         words = self._words(text)
         return self._join_unknown(chain.from_iterable(map(self._cache.__getitem__, words)))

@@ -38,9 +38,8 @@ def viterbi(
     """The most probable segmentation and its log-probability.
 
     The best way to each position is the best way to some earlier one and one more
-    piece. Of equal ways the one whose last piece is longest is kept. So does
-    SentencePiece, but it adds in float32 from the start of a text, and where two ways
-    are equal (the same pieces in another order) its rounding may decide.
+    piece. Of equal ways the one whose last piece is longest is kept, as in
+    SentencePiece.
     """
     best = [0.0] + [-math.inf] * len(word)
     origin = list(range(-1, len(word)))

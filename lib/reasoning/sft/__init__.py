@@ -109,6 +109,17 @@ def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"
     do not match, and for a model with `window_sinks`, which are the first tokens of a
     row, not of an example.
     """
+    _check_packed(model, packed)
+    x, rotary = model.embed_at(packed.ids, packed.positions)
+    same = packed.segments[:, None, :, None] == packed.segments[:, None, None, :]
+    length = packed.ids.shape[1]
+    mask = same & causal_mask(length, length, packed.ids.device)
+    for block in model.blocks:
+        x = block(x, rotary, mask)
+    return x
+
+
+def _check_packed(model: LanguageModel, packed: Packed) -> None:
     if not isinstance(packed, Packed):
         given = shortened(packed)
         raise ValueError(f"packed must be what pack(examples, …) returns, got {given}")
@@ -138,13 +149,16 @@ def packed_hidden(model: LanguageModel, packed: Packed) -> Float[Tensor, "B T C"
             f"an example has {most + 1} tokens, and the model a context of "
             f"{model.config.context_length}; shorten it"
         )
-    x, rotary = model.embed_at(packed.ids, packed.positions)
-    same = packed.segments[:, None, :, None] == packed.segments[:, None, None, :]
-    length = packed.ids.shape[1]
-    mask = same & causal_mask(length, length, packed.ids.device)
-    for block in model.blocks:
-        x = block(x, rotary, mask)
-    return x
+
+
+def _check_learned(packed: Packed) -> None:
+    first = packed.segments != packed.segments.roll(1, dims=1)
+    first[:, 0] = True
+    if (packed.learned & (first | (packed.segments < 0))).any() or not packed.learned.any():
+        raise ValueError(
+            "learned must be True somewhere, and only at tokens that others of their example "
+            "stand before"
+        )
 
 
 def sft_loss(model: LanguageModel, packed: Packed) -> Float[Tensor, ""]:
@@ -155,16 +169,9 @@ def sft_loss(model: LanguageModel, packed: Packed) -> Float[Tensor, ""]:
     learned, and for a learned token that no token of its example stands before.
     """
     hidden = packed_hidden(model, packed)[:, :-1]
-    first = packed.segments != packed.segments.roll(1, dims=1)
-    first[:, 0] = True
-    if (packed.learned & (first | (packed.segments < 0))).any() or not packed.learned.any():
-        raise ValueError(
-            "learned must be True somewhere, and only at tokens that others of their example "
-            "stand before"
-        )
+    _check_learned(packed)
     predicts = packed.learned[:, 1:]
-    hidden = hidden[predicts]
-    return F.cross_entropy(model.unembed(hidden).float(), packed.ids[:, 1:][predicts])
+    return F.cross_entropy(model.unembed(hidden[predicts]).float(), packed.ids[:, 1:][predicts])
 
 
 @dataclass(frozen=True)
