@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lib.experiments.tables import DATA
 
-# In the order of the chapters; the three on scaling build on each other.
+# In the order of the chapters; the four on scaling build on each other.
 EXPERIMENTS = (
     *("placement", "norms", "qk_norm", "leak"),
     *("feedforward", "experts"),
     *("dropout", "recipes", "shape"),
     *("voting", "decoding"),
-    *("scaling_pilot", "scaling", "scaling_largest"),
+    *("scaling_pilot", "scaling", "scaling_largest", "isoflop"),
     *("cold_start", "cold_start_variants", "rl_logs"),
 )
 

@@ -9,6 +9,7 @@ from lib.experiments import (
     dropout,
     experts,
     feedforward,
+    isoflop,
     norms,
     placement,
     qk_norm,
@@ -127,7 +128,7 @@ def test_the_shapes_have_equal_blocks():
 
 GRIDS = (
     *(placement, norms, qk_norm, feedforward, experts, dropout, shape),
-    *(scaling_pilot, scaling, scaling_largest),
+    *(scaling_pilot, scaling, scaling_largest, isoflop),
 )
 
 
@@ -156,7 +157,7 @@ def test_the_figures_can_be_drawn():
     ]
     assert set(shape.best_by_shape(shape.table())) == set(SHAPES)
     assert len(shape.figure("A title").axes) == 1
-    for experiment in (placement, norms, qk_norm, scaling_pilot):
+    for experiment in (placement, norms, qk_norm, scaling_pilot, isoflop):
         assert experiment.figure().axes
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.corpora import english
-from lib.experiments import scaling, scaling_largest, scaling_pilot
+from lib.experiments import isoflop, scaling, scaling_largest, scaling_pilot
 from lib.experiments.scaling import SEEDS, WIDTHS
 from lib.experiments.scaling_largest import WIDTH as LARGEST
 from lib.experiments.scaling_pilot import STEPS, TRAINING_BYTES, exact_matches, sized, tuned_rate
@@ -35,10 +35,47 @@ def test_the_longest_runs_make_at_most_one_pass():
 
 
 def test_schedules_end_with_their_runs():
-    for run in [*scaling.grid(), *scaling_pilot.grid(), *scaling_largest.grid()]:
+    for run in [
+        *scaling.grid(),
+        *scaling_pilot.grid(),
+        *scaling_largest.grid(),
+        *isoflop.grid(),
+    ]:
         settings = run.training
         assert (settings.schedule, settings.steps) == ("cosine", dict(run.labels)["steps"])
     assert {run.training.seed for run in scaling.grid()} <= set(SEEDS)
+
+
+def test_runs_of_a_budget_spend_it():
+    """6 N D, with N counted on the built model and D from the training's own settings."""
+    for run in isoflop.grid():
+        n = LanguageModel(run.model).count_parameters(embeddings=False)
+        settings = run.training
+        flop = 6 * n * settings.steps * settings.batch_size * settings.context_length
+        assert min(abs(flop / budget - 1) for budget in isoflop.BUDGETS) < 0.01
+    for budget, widths in isoflop.BUDGETS.items():
+        n, loss = isoflop.profile(isoflop.table(), budget)
+        assert len(n) == len(loss) == len(widths) * len(isoflop.SEEDS)
+        assert len(set(n)) == len(widths)
+
+
+def test_the_best_size_of_a_budget_is_the_vertex_through_three_runs():
+    """By Lagrange's formula for the vertex, on the runs of the table."""
+    rows, found = isoflop.table(), []
+    for budget, widths in isoflop.BUDGETS.items():
+        least = {}
+        for width in widths:
+            ends = [r for r in rows if r["step"] == r["steps"] == isoflop.steps_for(budget, width)]
+            ends = [r for r in ends if r["width"] == width]
+            least[np.log(ends[0]["non_embedding"])] = min(r["validation_loss"] for r in ends)
+        (a, b, c) = sorted(least)[(at := int(np.argmin([*least.values()]))) - 1 : at + 2]
+        u, v, w = (least[x] for x in (a, b, c))
+        top = (b**2 - c**2) * u + (c**2 - a**2) * v + (a**2 - b**2) * w
+        found.append(np.exp(top / ((b - c) * u + (c - a) * v + (a - b) * w) / 2))
+    assert isoflop.best_sizes(rows) == pytest.approx(found)
+    exponent = np.polyfit(np.log([*isoflop.BUDGETS]), np.log(found), 1)[0]
+    low, high = np.quantile(isoflop.resampled_exponents(rows, samples=200), (0.05, 0.95))
+    assert low < exponent < high
 
 
 def test_the_rule_for_the_rate_is_the_plane_through_the_pilots_best():
