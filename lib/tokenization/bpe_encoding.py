@@ -16,7 +16,7 @@ import regex
 
 from lib.settings import require
 from lib.tokenization.bpe_merging import MergeTable, Pair, WordCache
-from lib.tokenization.decoding import decoder, space_of, usual_decoder
+from lib.tokenization.decoding import decoder_of, space_of, usual_decoder
 from lib.tokenization.pipeline import Step, find_tokens, normalizer, pre_tokenizer
 from lib.tokenization.pretokenization import (
     BYTE_PIECES,
@@ -96,7 +96,7 @@ class BPEEncoder:
         self._normalize = normalizer([{"type": steps}] if isinstance(steps, str) else steps or [])
         usual = usual_decoder(self.byte_level, self.end_of_word)
         self.decoder_steps = usual if self.decoder is None else self.decoder
-        self._decode, self._space = decoder(self.decoder_steps), space_of(self.decoder_steps)
+        self._decode, self._space = decoder_of(self.decoder_steps), space_of(self.decoder_steps)
         self.token_to_id = {token: i for i, token in enumerate(self.tokens) if token}
         if len(self.token_to_id) < len(self.tokens) - self.tokens.count(""):
             twice = [token for token, n in Counter(self.tokens).items() if token and n > 1]

@@ -21,7 +21,7 @@ BYTE = regex.compile("<0x([0-9a-fA-F]{2})>")
 codecs.register_error("replace each", lambda e: ("\ufffd" * (e.end - e.start), e.end))
 
 
-def decoder(steps: Sequence[Step]) -> Callable[[Tokens], str]:
+def decoder_of(steps: Sequence[Step]) -> Callable[[Tokens], str]:
     """One function that applies each step and joins; ValueError names a step that is not known."""
     changes = [named_step("decoder", _decode, step) for step in steps]
 

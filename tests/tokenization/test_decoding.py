@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models
 
 from lib import corpora
 from lib.tokenization import BPETokenizer
-from lib.tokenization.decoding import decoder
+from lib.tokenization.decoding import decoder_of
 
 PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
 PIECES += ["<s>", *"▁abé ", "▁▁", "▁a", "a▁", "▁a▁b", "a</w>", "</w>", "<0xe9>", "<0xGG>", "ĠtÃ©"]
@@ -71,7 +71,7 @@ def test_strip_takes_so_many_at_most(start, stop, tokens):
     """Not of shorter tokens, on which tokenizers 0.23 crashes."""
     theirs = decoders.Strip("a", min(start, 3), min(stop, 3))
     step = {"type": "Strip", "content": "a", "start": start, "stop": stop}
-    assert decoder([step])(tokens) == theirs.decode(tokens)
+    assert decoder_of([step])(tokens) == theirs.decode(tokens)
 
 
 @pytest.mark.usefixtures("as_a_reader")
