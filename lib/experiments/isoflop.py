@@ -61,7 +61,10 @@ def profile(rows: list[Row], budget: float) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array([r[k] for r in ends]) for k in ("non_embedding", "validation_loss"))
 
 
-def around_lowest(parameters: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def around_lowest(
+    parameters: np.ndarray,
+    loss: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """The size of least loss and its two neighbors, with the lower loss of each size's seeds.
 
     A seed may go wrong early; the lower of two did not. Three points determine a parabola.
@@ -77,7 +80,11 @@ def best_sizes(rows: list[Row]) -> list[float]:
     return [lowest_of_isoflop(*around_lowest(*profile(rows, c)))[0] for c in BUDGETS]
 
 
-def resampled_exponents(rows: list[Row], samples: int = 400, seed: int = 0) -> list[float]:
+def resampled_exponents(
+    rows: list[Row],
+    samples: int = 400,
+    seed: int = 0,
+) -> list[float]:
     """A bootstrap of a in N ~ C^a: each size's runs are drawn again from its runs.
 
     Draws in which a budget has no valley (its parabola opens downward) are left out.

@@ -112,6 +112,13 @@ def test_code_cells_are_short(name):
     assert long == {}
 
 
+@each_chapter
+def test_shown_source_fits_a_page(name):
+    shown = [o.get("data", {}).get("text/markdown", "") for o in outputs(name)]
+    lines = [line for text in shown if text.startswith("`lib/") for line in text.splitlines()]
+    assert [line for line in lines if len(line) > 88] == [], "wrap it: 88 columns are in sight"
+
+
 @functools.lru_cache(maxsize=1)
 def names_of_library():
     return {
