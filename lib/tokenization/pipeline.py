@@ -30,7 +30,8 @@ CUTS = {  # type → (pattern, behavior, invert) of the Split that does the same
 }
 BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
 _SPACES = regex.compile(r"\s*")  # not str.isspace, which counts four separators more
-LARGEST = 1 << 24  # characters that a replacement may make of a text
+LARGEST = 1 << 20  # characters that replacements may add to 16 times a text
+LONGEST = 1 << 12  # characters of one of them
 
 
 def normalizer(steps: Sequence[Step]) -> Callable[[str], str]:
@@ -99,7 +100,7 @@ def _change(kind: str, step: Step) -> Callable[[str], str] | None:
         )
         return partial(regex.compile("|".join(ends) or r"(?!)").sub, "")
     if kind == "Prepend":
-        prefix = step["prepend"]
+        prefix = _inserted(step, "prepend")
         return lambda text: prefix + text if text else text
     if kind == "Replace":
         return replacement(step)
@@ -111,7 +112,13 @@ def _change(kind: str, step: Step) -> Callable[[str], str] | None:
 def replacement(step: Step) -> Callable[[str], str]:
     """What a step of the type Replace does with a text."""
     compile_pattern(pattern := _expression(step), empty=True)  # a broken one fails here
-    return partial(_replace, pattern, str(step["content"]))
+    return partial(_replace, pattern, _inserted(step, "content"))
+
+
+def _inserted(step: Step, key: str) -> str:
+    if not isinstance(step[key], str) or len(step[key]) > LONGEST:
+        raise ValueError(f"{key} must be a text of at most {LONGEST:,} characters")
+    return step[key]
 
 
 def _replace(pattern: str, content: str, text: str) -> str:
@@ -119,8 +126,8 @@ def _replace(pattern: str, content: str, text: str) -> str:
     for match in find(compile_pattern(pattern, empty=True), text) if text else ():
         parts += [text[end : match.start()], content]
         end = match.end()
-    if sum(map(len, parts)) > LARGEST:
-        raise ValueError(f"replacing {pattern!r} makes more than {LARGEST:,} characters of a text")
+    if (length := sum(map(len, parts))) > LARGEST + 16 * len(text):
+        raise ValueError(f"replacing {pattern!r} makes {length:,} characters of {len(text):,}")
     return "".join([*parts, text[end:]])
 
 

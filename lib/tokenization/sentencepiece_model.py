@@ -168,8 +168,11 @@ class CharacterMap:
     """
 
     def __init__(self, blob: bytes) -> None:
-        (size,) = struct.unpack_from("<I", blob)
-        self.units = struct.unpack_from(f"<{size // 4}I", blob, 4)
+        try:
+            (size,) = struct.unpack_from("<I", blob)
+            self.units = struct.unpack_from(f"<{size // 4}I", blob, 4)
+        except struct.error as error:
+            raise ValueError(f"the map of characters is damaged ({error})") from error
         self.texts = blob[4 + size :]
 
     def longest_match(self, data: bytes, at: int) -> tuple[int, bytes]:
@@ -189,8 +192,17 @@ class CharacterMap:
         return length, replacement
 
     def apply(self, text: str) -> str:
-        """`text` with each key replaced, from the left, the longest first."""
-        data, at, parts = text.encode(), 0, []
+        """`text` with each key replaced, from the left, the longest first.
+
+        Raises ValueError where the trie leads out of its data, or to what is no UTF-8.
+        """
+        try:
+            return self._applied(text.encode())
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"the map of characters is damaged ({error})") from error
+
+    def _applied(self, data: bytes) -> str:
+        at, parts = 0, []
         while at < len(data):
             length, replacement = self.longest_match(data, at)
             if not length:

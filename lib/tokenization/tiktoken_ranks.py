@@ -28,7 +28,9 @@ def read(path: str | os.PathLike, special_tokens: Mapping[str, int]) -> dict[str
             token, rank = line.split()
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except (ValueError, binascii.Error) as error:
-            raise ValueError(f"{path}, line {number}: not a token and a rank: {line!r}") from error
+            raise ValueError(
+                f"{path}, line {number}: not a token and a rank: {line!r:.200}"
+            ) from error
     if len(set(ranks.values())) < len(ranks):
         raise ValueError(f"{path}: two tokens have the same rank")
     missing = [byte for byte in range(256) if bytes([byte]) not in ranks]

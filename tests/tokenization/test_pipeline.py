@@ -203,6 +203,28 @@ def test_empty_matches_cut_as_in_oniguruma(expression, text):
     assert pipeline.normalizer([step])(text) == theirs
 
 
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"type": "Precompiled", "precompiled_charsmap": "AAAA"}, "map of characters is damaged"),
+        ({"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8="}, "characters is damaged"),
+        ({"type": "Prepend", "prepend": "x" * 5000}, "prepend must be a text of at most 4,096"),
+        ({"type": "Prepend", "prepend": 3}, "prepend must be a text of at most 4,096"),
+        (
+            {"type": "Replace", "pattern": {"Regex": "a*"}, "content": "x" * 5000},
+            "content must be a text of at most 4,096",
+        ),
+        (
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 4000},
+            "replacing 'a' makes 1,200,000 characters of 300",
+        ),
+    ],
+)
+def test_a_normalizer_that_cannot_be_applied_is_named(step, message):
+    with pytest.raises(ValueError, match=message):
+        pipeline.normalizer([step])("a" * 300)
+
+
 @pytest.mark.parametrize("byte_level", [True, False])
 def test_a_file_without_a_decoder_puts_spaces_between_tokens(tmp_path, byte_level):
     """As in the quick start of tokenizers; saved and loaded, it does the same."""
