@@ -155,7 +155,7 @@ def _split_pattern(step: Json) -> str | None:
 
 def _normalization(step: Json | None) -> str | list[Json] | None:
     steps = _parts(step, "normalizers")
-    if len(steps) == 1 and list(steps[0]) == ["type"]:
+    if len(steps) == 1 and list(steps[0]) == ["type"] and isinstance(steps[0]["type"], str):
         return steps[0]["type"]
     return steps or None
 

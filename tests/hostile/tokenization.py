@@ -133,6 +133,26 @@ CASES += [
     for s in ("theta", "seed")
     for v in VALUES
 ]
+STEPS = [
+    3, [3], {}, {"type": 3}, {"type": "X"}, {"type": "Sequence"}, {"type": "Digits"},
+    *({"type": "Split", "pattern": p, "behavior": "Isolated"} for p in [
+        3, {"Regex": "("}, {"Regex": "(a+)+$"}, {"Regex": r"\x{110000}"}, {"Regex": r"\k<a>"},
+        {"Regex": "(?i"}, {"Regex": "[" * 5000}, {"Regex": "(" * 5000 + ")" * 5000},
+    ]),
+    *({"type": "Replace", "pattern": {"Regex": "l*"}, "content": c} for c in ("", 3, "x" * 10**6)),
+    *({"type": "Prepend", "prepend": p} for p in ("", 3, "x" * 10**6)),
+    *({"type": "Precompiled", "precompiled_charsmap": c} for c in (3, "!!", "AAAA")),
+    *({"type": "Metaspace", "replacement": r} for r in ("", "ab", 3)),
+    *({"type": "Strip", "content": c, "start": s, "stop": 0} for c, s in [(" ", 10**30), (3, 1)]),
+    *({"type": kind} for kind in ("Strip", "BPEDecoder", "ByteFallback", "SentencePiece")),
+    {"type": "BPEDecoder", "suffix": ""}, {"type": "CharDelimiterSplit", "delimiter": ""},
+    {"type": "TemplateProcessing", "single": 3, "special_tokens": {}},
+]  # fmt: skip
+CASES += [
+    (f"tokenizer.json with {part} {step!r:.60}", lambda p=part, s=step: load_damaged((p,), s))
+    for part in ("normalizer", "pre_tokenizer", "decoder", "post_processor")
+    for step in STEPS
+]
 CASES += [
     (f"{name}: {what}", lambda r=reader, n=file_name, b=content: r(file(n, b)))
     for name, (file_name, reader) in READERS.items()
