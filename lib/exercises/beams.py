@@ -88,6 +88,9 @@ check_beam_step = Exercise(
                 "It takes the best token of each beam. A beam may have several of the k best "
                 "continuations, and another none."
             ),
+            lambda s, k: [
+                (int(s[:, v].argmax()), v) for v in s.amax(0).topk(min(k, s.shape[1])).indices
+            ]: "A token is taken once, from its best beam: it may follow several beams.",
             lambda s, k: _each_beam(s, k, k): "It takes k tokens of each beam: k over all beams "
             "are asked for.",
             lambda s, k: _each_beam(s, k, k)[:k]: "The first beam's best k fill the list: the k "

@@ -75,10 +75,10 @@ EVEN = N, 0.8 + 9 * N**-0.25, 2e6
 BENT = N, EVEN[1] + (N[-1] == N), 2e6
 
 
-def _near(case: tuple, sentence: str, slip: Callable) -> Probe:
-    """Told of an answer that gives in `case`, within 1%, what a slip gives."""
+def _near(case: tuple, sentence: str, slip: Callable, within: float = 1e-6) -> Probe:
+    """Told of an answer that gives in `case`, what a slip gives."""
     value = slip(*case)
-    return Probe(sentence, case, lambda expected, got: abs(got - value) < 0.01 * abs(value))
+    return Probe(sentence, case, lambda expected, got: abs(got - value) < within * abs(value))
 
 
 def _line(n: np.ndarray, loss: np.ndarray, target: float) -> float:
@@ -90,8 +90,14 @@ NO_FLOOR = "The law has no floor: E + A N^-p falls to E, not to 0."
 WRONG = "One run that went wrong bends the law: "
 SLIPS: dict[str, dict[Any, str]] = {
     "floor": {0: NO_FLOOR},
-    "p_grid": {(p,): f"p is fixed at {p}: it is to be fitted too." for p in (0.5, 0.076)},
-    "law": {lambda e, a, x, loss: a * x: "Only A N^-p is returned: the floor E is a part of it."},
+    "p_grid": {
+        (p,): f"p is {p} here: fit it too, on a grid that begins lower and ends higher."
+        for p in (0.5, 0.076, 0.34, 1.0)
+    },
+    "law": {
+        lambda e, a, x, loss: a * x: "Only A N^-p is returned: the floor E is a part of it.",
+        lambda e, a, x, loss: e: "Only the floor E is returned: A N^-p comes on top.",
+    },
     "fitted": {
         (1, 2): f"{WRONG}sum |errors|, not their squares.",
         (1, 1): f"{WRONG}for each p, too, sum |errors|, not their squares.",
@@ -105,14 +111,35 @@ check_my_fit = Capstone(
     cases=_fit_cases,
     switches=SLIPS,
     probes=[
-        _near(EVEN, NO_FLOOR, _line),
+        _near(EVEN, "ln loss is no straight line over ln N: the law has a floor E.", _line),
         _near(
             EVEN,
             "A straight line over ln N is fitted: E + A N^-p bends.",
             lambda n, loss, target: np.polyval(np.polyfit(np.log(n), loss, 1), np.log(target)),
         ),
+        _near(
+            EVEN,
+            "A parabola over ln N is fitted: E + A N^-p is asked for.",
+            lambda n, loss, target: np.polyval(np.polyfit(np.log(n), loss, 2), np.log(target)),
+        ),
+        _near(
+            BENT,
+            "A parabola of ln loss over ln N is fitted: E + A N^-p is asked for.",
+            lambda n, y, t: np.exp(np.polyval(np.polyfit(np.log(n), np.log(y), 2), np.log(t))),
+        ),
+        _near(EVEN, "This is the largest run's loss: the law goes on.", lambda n, y, t: y[-1]),
+        _near(
+            EVEN,
+            "It goes on from the last two runs: fit all.",
+            lambda n, y, t: _line(n[-2:], y[-2:], t),
+        ),
         *(
-            _near(BENT if name == "fitted" else EVEN, sentence, partial(fit, **{name: value}))
+            _near(
+                BENT if name == "fitted" else EVEN,
+                sentence,
+                partial(fit, **{name: value}),
+                0.04 if name in ("floor", "law") else 0.01,
+            )
             for name, settings in SLIPS.items()
             for value, sentence in settings.items()
         ),

@@ -38,6 +38,7 @@ from lib.exercises.failures import (
     failure,
     is_empty,
     misfit,
+    other_items,
     plain,
     slip_of_kind,
     uses,
@@ -142,7 +143,7 @@ class Exercise:
         if UNREADABLE in problems:
             return self._wrong(UNREADABLE, named=True)
         try:
-            told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong)
+            told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong, watch)
         except Exception:  # a hostile value: the bare difference is told
             told, shown = None, first
         told = told or watch.broken
@@ -160,6 +161,7 @@ class Exercise:
         outcomes: list[Outcome],
         problems: list[str | None],
         wrong: list[int],
+        watch: Watch,
     ) -> tuple[str | None, int]:
         """What is done wrong, if it can be told, and the case that shows it."""
         regular = len(cases) - len(self.probes)
@@ -169,14 +171,13 @@ class Exercise:
             (i, probe) for i, probe in enumerate(self.probes, regular)
             if problems[i] and self._shows(probe, expected[i], outcomes[i])
         ]  # fmt: skip
+        if message := watch.lost_digits(expected[:regular], outcomes[:regular]):
+            return message, first
         if failed and not usual:
             return failed[0][1].sentence, failed[0][0]
         at_times = outcomes[first].value is None and None in problems  # there is a reason for None
-        if not at_times and (
-            message := slip_of_kind(
-                answer, [expected[i] for i in wrong], [outcomes[i] for i in wrong]
-            )
-        ):
+        pairs = [expected[i] for i in wrong], [outcomes[i] for i in wrong]
+        if not at_times and (message := slip_of_kind(answer, *pairs)):
             return message, first
         again = self._run(answer, cases[first])
         comparable = type(again.value).__eq__ is not object.__eq__
@@ -189,7 +190,7 @@ class Exercise:
             self.reference, self.switches, names, cases, expected, outcomes, wrong,
             lambda case: self._run(answer, case), self.seconds,
         )  # fmt: skip
-        if message := diagnose(trial):
+        if message := diagnose(trial) or other_items(*pairs):
             return message, first
         errors = [outcomes[i].error for i in usual]
         if all(errors) and (len(errors) == regular or isinstance(errors[0], RuntimeError)):

@@ -77,6 +77,22 @@ def same(expected: Any, got: Any) -> bool:
     return difference(expected, got) is None
 
 
+def near(expected: Any, got: Any, within: float = 0.02) -> bool:
+    """Whether two values are equal but for lost digits: within a share of the largest number."""
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        pairs = zip(expected, got, strict=False)
+        return len(expected) == len(got) and all(near(e, g, within) for e, g in pairs)
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return expected.keys() == got.keys() and near(
+            [*expected.values()], [*map(got.get, expected)], within
+        )
+    if isinstance(expected, Tensor) and isinstance(got, Tensor) and expected.numel():
+        finite = expected[expected.isfinite()].abs()
+        most = within * (float(finite.max()) if len(finite) else 0.0)
+        return _tensor_difference(expected.double(), got.double(), within, most) is None
+    return difference(expected, got, rtol=within) is None
+
+
 def _tensor_difference(
     expected: Tensor, got: Any, rtol: float | int, atol: float | int
 ) -> str | None:

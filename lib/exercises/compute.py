@@ -182,6 +182,7 @@ check_utilization = Exercise(
                 -0.75 * again,
                 0,
             ): "MFU is lowered: it counts 6N whatever is recomputed.",
+            lambda again: (-again, again): "MFU is lowered: it counts 6N whatever is recomputed.",
             lambda again: (0, 2 - again): "It counts the second pass where nothing is recomputed.",
         },
         "result": {
@@ -193,7 +194,9 @@ check_utilization = Exercise(
                 m,
                 h - m,
             ): "The second is what is computed again: HFU is the whole.",
+            lambda m, h: (m, h / m): "The second is a share of the first: divide by the peak.",
             lambda m, h: (min(m, 0.4), min(h, 0.4)): "The shares are cut off at 0.4.",
+            lambda m, h: (min(m, 1.0), min(h, 1.0)): "The shares are cut off at 1.",
         },
     },
     difficulty=1,

@@ -93,8 +93,8 @@ check_contrastive = Exercise(
             lambda h, s: torch.cdist(h, s): "It takes a distance: a cosine is asked for.",
             lambda h, s: (h @ h.T).fill_diagonal_(-2): "It compares the candidates with one "
             "another: compare them with the text.",
-            lambda h, s: h @ h.T: "It compares the candidates with one another: compare them with "
-            "the text.",
+            lambda h, s: h @ h.T: "The likeness to the text is not used: p alone decides. (Is a "
+            "candidate compared with itself? That cosine is always 1.)",
         },
         "result": {
             lambda scores: int(scores.argmin()): "It takes the lowest score.",
@@ -111,7 +111,6 @@ check_contrastive = Exercise(
             lambda p, c, a: p - a * c: "p is not weighed: multiply it with 1 - alpha.",
             lambda p, c, a: (1 - a) * p - c: "The penalty is not weighed: multiply with alpha.",
             lambda p, c, a: (1 - a) * p.log() - a * c: "It takes ln p: the formula has p.",
-            lambda p, c, a: p: ("It takes the most probable candidate: that is greedy decoding."),
             lambda p, c, a: -c: "It takes the candidate most unlike the text, whatever its p.",
             lambda p, c, a: (1 - a) * p * (1 - c): "It multiplies: subtract the penalty.",
             **{

@@ -245,14 +245,20 @@ check_allowed = Exercise(
         },
     },
     probes=[
-        Probe("Each token begins in `state` anew.", (_table({(0, "ab"): 1}, 2), 0, [b"a", b"b"])),
+        Probe(
+            "Each token begins in `state` anew.",
+            (_table({(0, "ab"): 1}, 2), 0, [b"a", b"b"]),
+            lambda expected, got: got == [0],
+        ),
         Probe(
             "State 0 is a state too: only -1 means that a byte cannot be read.",
             (_table({(0, "a"): 1, (1, "b"): 0}, 2), 0, [b"ab", b"aba"]),
+            lambda expected, got: 0 not in got,
         ),
         Probe(
             "Bytes above 127, as in half of a character, are read as all others: decode nothing.",
             (HALF, 0, [b"\xc3", b"\xc3\xa9", b"\xa9", b"\xc3\xc3", b""]),
+            lambda expected, got: {*got} != {*expected},
         ),
         Probe("Byte 255 is a byte too: decode nothing.", (HALF, 2, [b"\xff", b"\xff\xc3", b"a"])),
         Probe("Without tokens nothing is allowed.", (HALF, 0, [])),

@@ -118,6 +118,16 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
     holders = (list, tuple, dict, Tensor)
     if all_are(lambda e, g: isinstance(e, tuple) and isinstance(g, Tensor | int | float)):
         return f"One value alone is returned; {len(values[0][0])} are asked for, as a tuple."
+    if all_are(
+        lambda e, g: type(e) is type(g) is tuple and len(g) > len(e) and same(e, g[: len(e)])
+    ):
+        asked, given = map(len, values[0])
+        return f"It returns {given} things: only the first {asked} are asked for."
+    number = (int, float, np.number)
+    if all_are(
+        lambda e, g: isinstance(e, number) and isinstance(g, list | np.ndarray) and np.size(g) != 1
+    ):
+        return f"It returns {kind(values[0][1])}: one number is asked for."
     for i in range(2):
         if all_are(lambda e, g, i=i: type(g) is tuple and len(g) == 2 and same(e, g[i])):
             return f"It returns two things: only the {('first', 'second')[i]} is asked for."
@@ -125,11 +135,36 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
         return f"It returns a tuple of {len(values[0][1])} where {kind(values[0][0])} is asked for."
     if all_are(lambda e, g: isinstance(e, list | tuple) and isinstance(g, dict | set)):
         return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}: the order is lost."
-    if all_are(lambda e, g: isinstance(e, holders) and isinstance(g, str | bool | int | float)):
-        return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}: only a part of it."
+    if all_are(lambda e, g: isinstance(e, holders) and isinstance(g, str)):
+        return f"It returns a text, not {kind(values[0][0])}."
+    if all_are(lambda e, g: isinstance(e, holders) and isinstance(g, bool | int | float)):
+        return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}."
+    if all_are(lambda e, g: isinstance(e, list) and isinstance(g, Tensor)):
+        return "It returns a tensor, not a list: use `.tolist()`."
+    if all_are(lambda e, g: _holds_tensors(g) and not _holds_tensors(e)):
+        return "Its list holds tensors where plain numbers are asked for: use `.tolist()`."
     if all_are(lambda e, g: isinstance(e, dict) and isinstance(g, list | tuple | Tensor | set)):
         return f"It returns {kind(values[0][1])}, not a dictionary: what belongs to what is lost."
     return None
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(
+        isinstance(item, Tensor) or _holds_tensors(item) for item in value
+    )
+
+
+def other_items(expected: Sequence[Outcome], got: Sequence[Outcome]) -> str | None:
+    """Say that the items of all wrong lists are no texts, where texts are due, or out of order."""
+    values = [(e.value, g.value) for e, g in zip(expected, got, strict=True)]
+    if not all(isinstance(v, list | tuple) and v for pair in values for v in pair):
+        return None
+    if all(sorted(map(repr, e)) == sorted(map(repr, g)) for e, g in values):
+        return "The items are right, but in another order."
+    kinds = [{kind(item) for pair in values for item in pair[side]} for side in (0, 1)]
+    if any(len(k) != 1 for k in kinds) or kinds[0] == kinds[1] or kinds[0] != {"a str"}:
+        return None
+    return f"Each item of its list is {kinds[1].pop()}, not a text."
 
 
 def _only_dtype(expected: Any, got: Any) -> bool:

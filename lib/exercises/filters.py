@@ -235,6 +235,8 @@ check_min_p = Exercise(
             lambda z, p: torch.tensor(p): "It compares logits with p: compare with z_max + ln p.",
             lambda z, p: z[z.isfinite()].mean() + math.log(p): "It starts from the mean: take the "
             "largest logit.",
+            lambda z, p: z[z.isfinite()].min() - math.log(p): "It starts from the smallest: take "
+            "the largest.",
             lambda z, p: z[0] + math.log(p): "It starts from the first: take the largest.",
             lambda z, p: z.sort().values[-2] + math.log(p): "It starts from the second largest.",
         },
@@ -260,6 +262,7 @@ check_min_p = Exercise(
         Probe(
             "Tokens at -inf stay at -inf, and nothing becomes NaN.",
             (torch.tensor([0.0, NOTHING, -1.0]), 0.2),
+            wrong=lambda e, g: g[1] != NOTHING or bool(g.isnan().any()),
         ),
         Probe(
             "Large logits overflow in exp: compare the logits themselves.",

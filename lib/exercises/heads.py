@@ -152,7 +152,9 @@ check_merge_heads = Exercise(
             (_places(1, 3, 2, 4),),
             _elsewhere(100),
         ),
-        Probe("The features within a head are out of order.", (_places(1, 3, 2, 4),)),
+        Probe(
+            "The features within a head are out of order.", (_places(1, 3, 2, 4),), _elsewhere(1)
+        ),
     ],
     difficulty=1,
     minutes=10,

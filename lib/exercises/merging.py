@@ -148,8 +148,14 @@ check_merge_once = Exercise(
         Probe("A word of a single token stays as it is.", ({("a", "b"): 3, ("c",): 9},)),
         Probe("In a a a the first two are merged.", ({("a", "a", "a"): 1},)),
         Probe(
+            "More than one pair is merged: one step merges the most frequent alone.",
+            ({("a", "b"): 2, ("b", "c"): 5},),
+            lambda e, g: {("ab",), ("bc",)} <= {*g},
+        ),
+        Probe(
             "A pair counts as often as its word: (b, c) comes 5 times here, (a, b) 2 times.",
             ({("a", "b"): 2, ("b", "c"): 5},),
+            lambda e, g: ("ab",) in g,
         ),
         Probe(
             "A pair's counts in different words add up: (b, c) comes 2 + 2 times, (a, d) 3 times.",

@@ -81,7 +81,7 @@ class OnePass:
         self.width, self.size = key.shape[-1], key.numel() if len(query) == 1 < len(key) else 0
         tiles = -(-len(key) // tile)  # a number for each tile, such as its maximum, is no score
         self.most = max(tile, len(query), self.width, value.shape[-1], tiles)
-        self.back, self.furthest = tile * self.width, {}
+        self.each, self.done = tile * self.width, {}  # numbers in a tile; the tiles read so far
 
     def __call__(self, name: str, result: object) -> str | None:
         """Look at what a torch function returned."""
@@ -104,9 +104,10 @@ class OnePass:
                 result.untyped_storage().data_ptr() == place
             ):
                 continue
-            if tensor.storage_offset() < self.furthest.get(place, 0) - self.back:
+            here, done = tensor.storage_offset() // self.each, self.done.setdefault(place, [])
+            if here in done[:-1]:  # tiles may come in any order, but not again
                 return TWICE
-            self.furthest[place] = max(self.furthest.get(place, 0), tensor.storage_offset())
+            done += [here] * (here not in done)
         return None
 
 

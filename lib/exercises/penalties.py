@@ -96,6 +96,8 @@ check_penalize = Exercise(
             lambda p, f, n, length: p - f * n: "Frequency is added: subtract it.",
             lambda p, f, n, length: -f - p * n: "Presence and frequency are taken for one another, "
             "and added: subtract them.",
+            lambda p, f, n, length: p * f * n: "Presence and frequency are multiplied with one "
+            "another: subtract presence, and frequency for each occurrence.",
             lambda p, f, n, length: p: "There is no frequency penalty.",
             lambda p, f, n, length: f * n: "There is no presence penalty.",
             lambda p, f, n, length: 0.0: "Presence and frequency are not used.",

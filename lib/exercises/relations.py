@@ -92,17 +92,16 @@ def _constant(expected: list[Tensor], got: list[Tensor]) -> str | None:
 def _by_rows(expected: list[Tensor], got: list[Tensor]) -> str | None:
     """A factor or a summand for each row: what is divided by a wrong sum, or shifted."""
     pairs = [(e, g) for e, g in zip(expected, got, strict=True) if e.dim() and e.shape[-1] > 2]
-    if not pairs:
-        return None
-    nonzero = all(torch.equal(e.abs() > 1e-9, g.abs() > 1e-9) for e, g in pairs)
+    nonzero = bool(pairs) and all(torch.equal(e.abs() > 1e-9, g.abs() > 1e-9) for e, g in pairs)
     ratios = [torch.where(e.abs() > 1e-9, g / e, math.nan) for e, g in pairs]
     if nonzero and all(_even(r) for r in ratios):
-        sums = all(
-            torch.allclose(e.sum(-1), torch.ones_like(e.sum(-1)), atol=1e-4) for e, _ in pairs
-        )
-        end = " They must sum to 1: divide by their sum." if sums else ""
-        return f"Within a row the proportions are right, but each row has a factor of its own.{end}"
-    if all(_even(g - e) for e, g in pairs):
+        start = "Within a row the proportions are right, but each row has a factor of its own."
+        if all(torch.allclose(e.sum(-1), torch.ones(()).to(e), atol=1e-4) for e, _ in pairs):
+            return f"{start} They must sum to 1: divide by their sum."
+        if all(_even(r.flatten()) for r in ratios):
+            return "The proportions are right, but each input has a factor of its own."
+        return start
+    if pairs and all(_even(g - e) for e, g in pairs):
         return "Each row is shifted: it is too large or too small by one number of its own."
     return None
 

@@ -79,6 +79,9 @@ check_rounded = Exercise(
             lambda g: g.amax(2, keepdim=True) - g.amin(2, keepdim=True): (
                 "It takes the range from least to largest: take the largest by size."
             ),
+            lambda g: (g.amax(2, keepdim=True) - g.amin(2, keepdim=True)) / 2: (
+                "It takes half the range from least to largest: take the largest by size."
+            ),
             lambda g: g.abs().mean(2, keepdim=True): "It takes the mean size: take the largest.",
             lambda g: g.abs().amax(2, keepdim=True).round().clamp(min=1): (
                 "The scale is rounded too: only the weights are."

@@ -44,13 +44,15 @@ SHARES = {
     "max": lambda x: x / x.amax(-1, keepdim=True),
     "k": lambda x: x / x.shape[-1],
     "tokens": lambda x: x.softmax(0),
+    "columns": lambda x: x,
 }
 
 
 def _placed(by: Tensor, values: Tensor, k: int, chosen: str, share: str) -> Tensor:
     experts = CHOICES[chosen](by, k)
     weights = SHARES[share](values.gather(-1, experts))
-    return torch.zeros_like(values).scatter(-1, experts, weights)
+    placed = torch.zeros_like(values).scatter(-1, experts, weights)
+    return placed / placed.sum(0).clamp(min=1e-30) if share == "columns" else placed
 
 
 def routing_weights(
@@ -215,6 +217,7 @@ check_biased_weights = Exercise(
             "k": "The scores are divided by k: divide by their sum.",
             "sigmoid_sum": "A sigmoid is taken of the scores: divide them as they are.",
             "sorted": "The weights land at the wrong ones of the chosen experts.",
+            "columns": "The weights of an expert sum to 1 over the tokens: those of a token must.",
         },
         "chosen": CHOICE_SENTENCES,
     },

@@ -173,8 +173,8 @@ check_vote = Exercise(
             lambda p, at, a: (len(p), -max(p)): "Ties go to the less likely one.",
             lambda p, at, a: (len(p), -min(p)): "Ties go to the answer with the least likely "
             "continuation: the likeliest decides.",
-            lambda p, at, a: (len(p), sum(p)): "Ties go to the largest sum of log p: an answer's "
-            "best continuation counts.",
+            lambda p, at, a: (len(p), sum(p)): "Ties go to the largest sum or mean of log p: an "
+            "answer's best continuation counts.",
             lambda p, at, a: (len(p), min(p)): "Ties go to the best of the worst continuations: "
             "an answer's best continuation counts.",
             lambda p, at, a: (len(p), p[0]): "Ties go by an answer's first continuation: its best "

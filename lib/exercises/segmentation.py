@@ -47,6 +47,7 @@ POINTS: dict[str, Callable[[float, str], float]] = {
     "exp": lambda s, piece: math.exp(s),
     "count": lambda s, piece: -1.0,
     "per letter": lambda s, piece: s / len(piece),
+    "times letters": lambda s, piece: s * len(piece),
 }
 
 
@@ -65,6 +66,7 @@ def best_segmentation(
         pieces = METHODS[method](word, log_probabilities)
         return pieces if order == "forward" else pieces[::-1]
     best, last = [0.0] + [-math.inf] * len(word), [0] * (len(word) + 1)
+    pieces_to = [0] * (len(word) + 1)
     for end in range(1, len(word) + 1):
         for start in range(end):
             piece = word[start:end]
@@ -74,10 +76,12 @@ def best_segmentation(
                 continue
             before = 0.0 if keep == "last" else best[start]
             score = before + POINTS[points](log_probabilities[piece], piece)
+            if keep == "mean":
+                score = before + (score - 2 * before) / (pieces_to[start] + 1)
             taken = best[end] > -math.inf if keep == "first" else keep != "any" and (
                 score <= best[end])  # fmt: skip
             if not taken:
-                best[end], last[end] = score, start
+                best[end], last[end], pieces_to[end] = score, start, pieces_to[start] + 1
     pieces, end = [], len(word)
     while end:
         pieces.append(word[last[end] : end])
@@ -93,6 +97,8 @@ def _cases(seed: int) -> list[tuple]:
         pieces = {"".join(dice.choices("ab", k=dice.randint(2, 5))) for _ in range(9)}
         scores = {piece: -dice.uniform(1, 4) * len(piece) for piece in ["a", "b", *sorted(pieces)]}
         cases.append(("".join(dice.choices("ab", k=length)), scores))
+    # where the mean over pieces and a sum weighted by lengths part
+    cases.append(("abc", {"a": -1.0, "b": -9.0, "c": -3.5, "ab": -1.0, "bc": -3.0}))
     return cases
 
 
@@ -120,11 +126,13 @@ check_best_segmentation = Exercise(
             "exp": "Probabilities are added: they multiply, so that logarithms add up.",
             "count": "It finds the fewest pieces: their log-probabilities are to decide.",
             "per letter": "Log-probabilities are divided by lengths: add them as they are.",
+            "times letters": "Log-probabilities are multiplied by lengths: add them as they are.",
         },
         "keep": {
             "first": "The first way to a position is kept: a later one may be better.",
             "any": "The last way to a position is kept: an earlier one may be better.",
             "last": "Only the last piece's score is compared: add that of the way before it.",
+            "mean": "The mean over pieces is compared: the sum is asked for.",
             "no_whole": "The whole word is never taken as one piece.",
         },
         "most": {n: f"Pieces of more than {n} letters are never taken." for n in (2, 3, 4)},
@@ -134,7 +142,10 @@ check_best_segmentation = Exercise(
         Probe("An empty word has no pieces: return [].", ("", _letters("a"))),
         Probe("A single letter is its own piece.", ("a", _letters("a"))),
         Probe("Without longer pieces the word is cut into its letters.", ("aba", _letters("ab"))),
-        Probe("The whole word may be one piece.", ("abc", _letters("abc", abc=-6.0))),
+        Probe(
+            "The whole word as one piece has the highest sum here: -6, not -5 - 5 - 5.",
+            ("abc", _letters("abc", abc=-6.0)),
+        ),
         Probe(
             "A long piece is not taken where its parts together are more probable.",
             ("ab", {"a": -1.0, "b": -1.0, "ab": -3.0}),

@@ -147,6 +147,7 @@ check_encode_by_rank = Exercise(
             "It looks up the merged text: 'ab' + 'c' reads like 'a' + 'bc', but only the second is "
             "a merge here. Look up the pair.",
             ("abc", [("a", "b"), ("b", "c"), ("a", "bc")]),
+            lambda e, g: g == ["abc"],
         ),
         Probe(
             "The pair learned earliest goes first, though it comes later in the list of pairs of "
@@ -171,6 +172,8 @@ DIVISORS: dict[str, Callable[[int, int, int], float]] = {
     "all": lambda a, b, n: a * b / n,
     "share": lambda a, b, n: n,
     "over": lambda a, b, n: a / b,
+    "smaller": lambda a, b, n: min(a, b) ** 2,
+    "larger": lambda a, b, n: max(a, b) ** 2,
 }
 
 
@@ -203,6 +206,8 @@ check_wordpiece_scores = Exercise(
             "all": "It multiplies by the number of all tokens: the score is without it.",
             "share": "It divides by the number of all tokens: divide by the counts of the two.",
             "over": "It divides by one count and multiplies by the other: put parentheses.",
+            "smaller": "It divides by the square of the smaller count: take the two counts.",
+            "larger": "It divides by the square of the larger count: take the two counts.",
         },
         "count": COUNTS,
         "tokens": {
@@ -218,7 +223,12 @@ check_wordpiece_scores = Exercise(
         Probe("A word of count 2: the score is 2 / (2 · 2).", ({("a", "b"): 2},)),
         Probe(
             "A word of one token has no pair, but its token counts.",
-            ({("a", "b"): 2, ("b",): 3},),
+            ({("a", "b"): 2, ("b",): 3, ("a",): 5},),
+            lambda e, g: 2 / 4 in g.values() or len(g) != 1,
+        ),
+        Probe(
+            "Here (a, b) comes 2 times, a 7 times and b 5 times: the score is 2 / (7 · 5).",
+            ({("a", "b"): 2, ("b",): 3, ("a",): 5},),
         ),
         Probe(
             "A token counts wherever it stands, first or second.",

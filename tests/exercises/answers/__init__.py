@@ -28,6 +28,10 @@ ROOMS = (
     "scaling",
     "reasoning",
     "second_reading",
+    "third_tokenization",
+    "third_attention",
+    "third_generation",
+    "third_scaling",
     "capstones",
 )
 

@@ -386,7 +386,8 @@ def online_cases():
         torch.randn(6, 3),
         2,
     )
-    return [*cases, huge, low, rising]
+    lower = (torch.ones(2, 4), -torch.ones(5, 4) * 900, torch.randn(5, 3), 2)
+    return [*cases, huge, low, lower, rising]
 
 
 def tiled(
