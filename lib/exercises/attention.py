@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lib.exercises.checking import Exercise, Probe
 from lib.exercises.heads import check_merge_heads, check_split_heads, merge_heads, split_heads
-from lib.exercises.softmaxes import NORMALIZE, SOFTMAX, has_nan, random
+from lib.exercises.softmaxes import NORMALIZE, SCALE, SOFTMAX, divisor, has_nan, random
 from lib.exercises.watching import forbid
 
 __all__ = [
@@ -39,13 +39,10 @@ def scaled_attention(
 ) -> Float[Tensor, "T N"]:
     """softmax(Q K^T / sqrt(D)) V, without a mask."""
     (n_query, width), n_key = query.shape, len(key)
-    divisor = {
-        "sqrt_d": width**0.5, "d": width, "none": 1, "keys": n_key**0.5, "queries": n_query**0.5,
-        "values": value.shape[-1] ** 0.5, "times": width**-0.5, "8": 8,
-    }[scale]  # fmt: skip
+    others = {"queries": n_query**0.5, "values": value.shape[-1] ** 0.5, "8": 8.0}
     if product == "cosine":
         query, key = (x / x.norm(dim=-1, keepdim=True) for x in (query, key))
-    scores = query @ key.T / divisor
+    scores = query @ key.T / (others.get(scale) or divisor(scale, width, n_key))
     ones = torch.ones(n_query, n_key, dtype=torch.bool)
     hidden = {
         "none": ~ones, "causal": ~ones.tril(), "causal_right": ~ones.tril(n_key - n_query),
@@ -71,12 +68,9 @@ check_scaled_attention = Exercise(
     ],
     switches={
         "scale": {
-            "none": "The scores are not scaled: divide them by √d before the softmax.",
-            "d": "The scores are divided by d, not by √d.",
-            "keys": "The scores are divided by the root of the number of keys: d is the width.",
+            **SCALE,
             "queries": "The scores are divided by the root of the number of queries, not by √d.",
             "values": "The scores are divided by the root of the values' width: d is the keys'.",
-            "times": "The scores are multiplied by √d: divide.",
             "8": "The scores are divided by 8, whatever the width: d differs from head to head.",
         },
         "softmax": SOFTMAX,

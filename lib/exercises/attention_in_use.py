@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lib.exercises.checking import Exercise, Probe
 from lib.exercises.online_softmax import check_online_attention, online_attention
-from lib.exercises.softmaxes import NORMALIZE, SOFTMAX, has_nan, random
+from lib.exercises.softmaxes import NORMALIZE, SCALE, SOFTMAX, divisor, has_nan, random
 
 __all__ = [
     "cached_step", "check_cached_step", "check_online_attention", "check_rotate",
@@ -189,10 +189,7 @@ def cached_step(
 ) -> tuple[Float[Tensor, "D"], Float[Tensor, "S1 D"], Float[Tensor, "S1 D"]] | Any:
     """The output for one new token, and the cache with this token's key and value at its end."""
     seen_keys, seen_values = APPEND[seen](keys, key), APPEND[seen](values, value)
-    width = {
-        "sqrt_d": len(query) ** 0.5, "d": len(query), "none": 1, "keys": len(seen_keys) ** 0.5,
-        "times": len(query) ** -0.5,
-    }[scale]  # fmt: skip
+    width = divisor(scale, len(query), len(seen_keys))
     output = NORMALIZE[softmax]((seen_keys @ query / width)[None])[0] @ (
         seen_values if weighed == "values" else seen_keys
     )
@@ -221,12 +218,7 @@ check_cached_step = Exercise(
         for s, d in [(1, 2), (0, 4), (5, 4), (9, 8)]
     ],
     switches={
-        "scale": {
-            "none": "The scores are not divided by √d.",
-            "d": "The scores are divided by d, not by √d.",
-            "keys": "The scores are divided by the root of the number of keys, not by √d.",
-            "times": "The scores are multiplied by √d: divide.",
-        },
+        "scale": SCALE,
         "seen": {
             "none": "The new token does not see itself: append its key and value first.",
             "over_last": "The new token takes the place of the last one in what is attended to.",

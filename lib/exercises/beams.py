@@ -129,7 +129,7 @@ check_beam_step = Exercise(
                 3,
             ),
             alone=True,
-        ),
+        )
     ],
     difficulty=1,
     minutes=10,
@@ -201,9 +201,7 @@ check_winner = Exercise(
             lambda p, n, a: -(abs(p / n) ** a): "It raises or multiplies the mean per token by "
             "length_penalty: raise the length alone.",
         },
-        "pick": {
-            min: "It takes the lowest score: ln p is negative, and nearer to zero is better.",
-        },
+        "pick": {min: "It takes the lowest score: ln p is negative, and nearer to zero is better."},
         "result": {
             lambda best, scores, texts: scores[best]: "The score is returned: give its index.",
             lambda best, scores, texts: texts[best]: "The text is returned: give its index.",

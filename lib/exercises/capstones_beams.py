@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lib.display import claim
-from lib.exercises.capstones import Capstone
 from lib.exercises.capstones_generation import PROMPT
+from lib.exercises.checking import Exercise
 from lib.generation import GenerationConfig, generate
 from lib.pretrained import load_pretrained
 
@@ -77,7 +77,7 @@ def search(my_beam: Callable, steps: int = 8) -> None:
     claim("on this prompt four beams find a text at least as probable", scores[4] >= scores[1])
 
 
-check_my_beam = Capstone(
+check_my_beam = Exercise(
     title="Your own beam search",
     reference=beam,
     cases=lambda seed: [

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from lib.display import claim
-from lib.exercises.capstones import Capstone
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.comparing import difference
 from lib.experiments import scaling, scaling_largest
 
@@ -105,7 +104,7 @@ SLIPS: dict[str, dict[Any, str]] = {
     },
 }
 
-check_my_fit = Capstone(
+check_my_fit = Exercise(
     title="Your own law",
     reference=fit,
     cases=_fit_cases,

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.display import claim
-from lib.exercises.capstones import Capstone
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.generation import GenerationConfig, generate
 from lib.pretrained import load_pretrained
 
@@ -70,7 +69,7 @@ def stream(my_sampler: Callable, tokens: int = 40) -> None:
 
 LOW = (torch.tensor([-9.0, 1.0, 2.0]), 1.0, 0.9, 0.0)
 
-check_my_sampler = Capstone(
+check_my_sampler = Exercise(
     title="Your own sampler",
     reference=sampler,
     cases=_sampler_cases,
@@ -188,7 +187,7 @@ def speculate_greedily(my_draft: Callable, tokens: int = 40) -> None:
     claim("each pass gives more than one token on this text", new > passes)
 
 
-check_my_draft = Capstone(
+check_my_draft = Exercise(
     title="Your own speculative round",
     reference=draft,
     cases=_draft_cases,

@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.display import claim, show_table
-from lib.exercises.capstones import Capstone
 from lib.exercises.capstones_parts import PROMPT, SMOLLM2
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.softmaxes import random
 from lib.model import LanguageModel
 from lib.model.inspection import head_writes, layer_steps, logit_attribution, without_heads
@@ -110,7 +109,7 @@ def find_the_head(my_attribution: Callable) -> None:
     )
 
 
-check_my_attribution = Capstone(
+check_my_attribution = Exercise(
     title="Your attribution finds the head",
     reference=attribution,
     cases=lambda seed: [

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from lib.display import claim
 from lib.exercises.attention_in_use import check_rotate, rotate
-from lib.exercises.capstones import Capstone
 from lib.exercises.capstones_parts import (
     PROMPT,
     SMOLLM2,
@@ -20,7 +19,7 @@ from lib.exercises.capstones_parts import (
     check_my_attention,
     greedy,
 )
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.softmaxes import random
 from lib.exercises.watching import forbid
 from lib.model.attention import Attention
@@ -118,7 +117,7 @@ def _steps(seed: int, *sizes: int, heads: tuple[int, int] = (2, 1), width: int =
     return seed, sizes, heads, width
 
 
-check_my_cached_attention = Capstone(
+check_my_cached_attention = Exercise(
     title="Your positions and your cache in SmolLM2",
     reference=lambda *case, **settings: in_steps(cached_attention, *case, **settings),
     cases=lambda seed: [

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.display import claim
-from lib.exercises.capstones import Capstone
 from lib.exercises.capstones_parts import (
     PROMPT,
     SMOLLM2,
@@ -19,7 +18,7 @@ from lib.exercises.capstones_parts import (
     greedy,
     norm,
 )
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.feedforward import check_swiglu, swiglu
 from lib.exercises.layer_norm import OVER_SENTENCES
 from lib.model import LanguageModel, ModelConfig
@@ -110,7 +109,7 @@ def as_smollm2(answer: Callable, n_tokens: int = 6) -> None:
     claim("your model, with SmolLM2's weights, has SmolLM2's logits", same)
 
 
-check_my_model = Capstone(
+check_my_model = Exercise(
     title="Your whole transformer",
     reference=lambda seed, length, n_kv_heads, **settings: _tiny(
         model_logits, seed, length, n_kv_heads, **settings

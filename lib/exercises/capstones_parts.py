@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.display import claim
-from lib.exercises.capstones import Capstone
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.feedforward import check_swiglu
 from lib.exercises.layer_norm import AFFINE, OVER, OVER_SENTENCES, SIZES, random
 from lib.exercises.normalization import RMS_SENTENCES
+from lib.exercises.softmaxes import SCALE, divisor
 from lib.exercises.watching import forbid
 from lib.model import attention as attention_room
 from lib.model.feedforward import FeedForward
@@ -92,7 +92,7 @@ def causal_attention(
         key, value = key.repeat(times, 1, 1), value.repeat(times, 1, 1)
     else:
         key, value = key[:1], value[:1]
-    width = {"sqrt_d": query.shape[-1] ** 0.5, "d": query.shape[-1], "none": 1}[scale]
+    width = divisor(scale, query.shape[-1], key.shape[-2])
     scores = query @ key.mT / width
     n_query, n_key = scores.shape[-2:]
     ones = torch.ones(n_query, n_key, dtype=torch.bool)
@@ -100,7 +100,7 @@ def causal_attention(
     return scores.masked_fill(~ones.tril(move), fill).softmax(softmax) @ value
 
 
-check_my_attention = Capstone(
+check_my_attention = Exercise(
     title="Your attention in SmolLM2",
     reference=causal_attention,
     cases=lambda seed: [
@@ -108,10 +108,7 @@ check_my_attention = Capstone(
         for h, k, t, s, d in [(2, 1, 2, 2, 3), (4, 2, 3, 5, 4), (6, 3, 1, 4, 2), (3, 3, 4, 4, 5)]
     ],
     switches={
-        "scale": {
-            "none": "The scores are not divided by √d.",
-            "d": "The scores are divided by d, not by √d.",
-        },
+        "scale": SCALE,
         "mask": {
             "left": "With fewer queries than keys, the queries are the last ones: move the diagonal"
             " by the difference.",
@@ -164,7 +161,7 @@ def norm(
     return AFFINE[affine](normalized, weight, 0) if order == "norm first" else normalized
 
 
-check_my_norm = Capstone(
+check_my_norm = Exercise(
     title="Your norm in SmolLM2",
     reference=norm,
     cases=lambda seed: [
@@ -204,7 +201,7 @@ check_my_norm = Capstone(
 
 # Chapter 5
 
-check_my_feed_forward = Capstone(
+check_my_feed_forward = Exercise(
     title="Your feed-forward layer in SmolLM2",
     reference=check_swiglu.reference,
     cases=check_swiglu.cases,

@@ -6,8 +6,8 @@ from statistics import mean
 import numpy as np
 
 from lib.display import claim, show_table
-from lib.exercises.capstones import Capstone
 from lib.exercises.capstones_fit import check_my_fit, fit, predict_largest
+from lib.exercises.checking import Exercise
 from lib.model import ModelConfig
 from lib.reasoning.base import load_base
 from lib.reasoning.corpus import clean_response
@@ -92,7 +92,7 @@ def _configs(seed: int) -> list[tuple]:
     ]
 
 
-check_my_report = Capstone(
+check_my_report = Exercise(
     title="Your own bill of a model",
     reference=report,
     cases=_configs,
@@ -196,7 +196,7 @@ def train_with(my_reward: Callable, steps: int = 30, problems: int = 16) -> None
     claim("and it makes right answers less frequent than my_reward does", he[1] < e[1])
 
 
-check_my_reward = Capstone(
+check_my_reward = Exercise(
     title="Your own reward",
     reference=reward,
     cases=_responses,

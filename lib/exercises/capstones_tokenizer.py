@@ -8,8 +8,7 @@ from typing import Any
 
 from lib.corpora import english
 from lib.display import claim
-from lib.exercises.capstones import Capstone
-from lib.exercises.checking import Probe
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.merging import COUNTS, TIES, pair_counts
 from lib.tokenization.pretokenization import BYTE_TO_CHAR, count_words, spell, split
 
@@ -145,7 +144,7 @@ def on_real_text(my_tokenizer: Callable, n_merges: int = 500, n_letters: int = 6
     )
 
 
-check_my_tokenizer = Capstone(
+check_my_tokenizer = Exercise(
     title="Your own tokenizer",
     reference=lambda *case, **settings: ids_of(tokenizer, *case, **settings),
     cases=_cases,

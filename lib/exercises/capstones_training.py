@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lib.corpora import english
 from lib.display import PALETTE, claim, display_figure
-from lib.exercises.capstones import Capstone
+from lib.exercises.checking import Exercise
 from lib.model import LanguageModel, ModelConfig
 from lib.training import Batches, TrainingConfig, byte_tokens, train
 
@@ -134,7 +134,7 @@ def compare_loops(my_loop: Loop, steps: int = 80) -> None:
     )
 
 
-check_my_loop = Capstone(
+check_my_loop = Exercise(
     title="Your own training loop",
     reference=lambda seed, steps, size, **settings: trained(loop, seed, steps, size, **settings),
     cases=lambda seed: [(seed, 1, 3), (seed, 3, 3), (seed + 5, 6, 3), (seed + 7, 5, 0.3)],

@@ -87,7 +87,7 @@ check_right_chain = Exercise(
         "answer": {
             lambda v: True: (
                 "All steps are right, but the answer after them may still be another digit."
-            ),
+            )
         },
         "count": {
             lambda steps, due: True: (

@@ -21,7 +21,8 @@ notebook uses it, after a stub that raises NotImplementedError, as::
 
 There is no registry of names: an exercise is an object that is imported, so that an editor finds it
 and a wrong name is an ImportError. Calling it shows a report and never raises, whatever the answer
-does. `exercise.report(answer)` returns the report. Tests: ``tests/exercises/assertions.py``.
+does; in a capstone, the last of a chapter, a right one then does the real job (`result`).
+`exercise.report(answer)` returns the report. Tests: ``tests/exercises/assertions.py``.
 """
 
 import inspect
@@ -92,17 +93,20 @@ class Exercise:
     slow: str = ""  # what to say of an answer that is right on small inputs, but never ends
     call: Callable[..., Any] | None = None
     compare: Callable[[Any, Any], str | None] = difference
+    result: Callable[[Any], Any] = lambda answer: None  # a capstone's: runs a right answer
     seeds: tuple[int, ...] = (0, 1)
     seconds: float | int = 5  # for one case; the first that takes longer ends the check
 
     def __call__(self, answer: Any) -> None:
-        """Check `answer` and show the report."""
+        """Check `answer`, show the report, and put a right answer to use if there is one."""
         try:
             report = self.report(answer)
         except Exception as error:  # a fault of the check must not stop "run all"
             message = f"The check itself failed with {type(error).__name__}: {error}"
             report = Report("wrong", self.title, message)
         report.show()
+        if report.passed:
+            self.result(answer)
 
     @cached_property
     def _asked(self) -> tuple[list[tuple], list[Outcome]]:
@@ -139,13 +143,12 @@ class Exercise:
             return self._right(expected, outcomes)
         wrong = [i for i, problem in enumerate(problems) if problem]
         wrong.sort(key=lambda i: sum(map(size, cases[i])))
-        first = wrong[0]
         if UNREADABLE in problems:
             return self._wrong(UNREADABLE, named=True)
         try:
             told, shown = self._mistake(answer, cases, expected, outcomes, problems, wrong, watch)
         except Exception:  # a hostile value: the bare difference is told
-            told, shown = None, first
+            told, shown = None, wrong[0]
         told = told or watch.broken
         message = told or problems[shown]
         if told is None and None in problems:
@@ -180,8 +183,7 @@ class Exercise:
         if not at_times and (message := slip_of_kind(answer, *pairs)):
             return message, first
         again = self._run(answer, cases[first])
-        comparable = type(again.value).__eq__ is not object.__eq__
-        if comparable and self._problem(outcomes[first], again):
+        if type(again.value).__eq__ is not object.__eq__ and self._problem(outcomes[first], again):
             return FORGETS, first
         if not usual:
             return None, first
@@ -207,10 +209,9 @@ class Exercise:
     def _shows(self, probe: Probe, expected: Outcome, got: Outcome) -> bool:
         if probe.wrong is None:
             return True
-        try:
-            return got.error is None and bool(probe.wrong(expected.value, got.value))
-        except Exception:
-            return False
+        return got.error is None and self._safely(
+            lambda: bool(probe.wrong(expected.value, got.value)), False
+        )
 
     def _too_slow(self, case: tuple, expected: list[Outcome], outcomes: list[Outcome]) -> Report:
         before = [self._problem(e, o) for e, o in zip(expected, outcomes[:-1], strict=False)]
@@ -260,12 +261,16 @@ class Exercise:
             return None if same else f"It raises {type(got.error).__name__}, expected {name}."
         if got.error is not None:
             return f"It raises {type(got.error).__name__}."
+        return self._safely(lambda: self.compare(expected.value, got.value), UNREADABLE)
+
+    def _safely(self, function: Callable[[], Any], otherwise: Any) -> Any:
+        """What a look at an answer's value gives, or `otherwise`: its methods may do anything."""
         try:
-            return call_within(self.seconds, lambda: self.compare(expected.value, got.value))
+            return call_within(self.seconds, function)
         except KeyboardInterrupt:
             raise
         except BaseException:
-            return UNREADABLE
+            return otherwise
 
     def _inputs(self, case: tuple) -> str:
         if self.call is not None:  # the cases only say how the answer is called
@@ -276,12 +281,7 @@ class Exercise:
         )
 
     def _brief(self, value: Any) -> str:
-        try:
-            return call_within(self.seconds, lambda: brief(value))
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            return "a value that cannot be printed"
+        return self._safely(lambda: brief(value), "a value that cannot be printed")
 
     def _example(self, case: tuple, expected: Outcome, got: Outcome, answer: Any) -> str:
         lines = [self._inputs(case)] if self._inputs(case) else []

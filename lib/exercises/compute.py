@@ -119,9 +119,7 @@ check_training_flops = Exercise(
             lambda layers, d, t: (2 * layers + 1) * d: "Norms are no matrix products.",
             lambda layers, d, t: 2 * layers * d: "Norms are no matrix products.",
         },
-        "unit": {
-            lambda flops, t: flops * t: "This is for a text: per token is asked for.",
-        },
+        "unit": {lambda flops, t: flops * t: "This is for a text: per token is asked for."},
     },
     difficulty=2,
     minutes=15,
@@ -190,10 +188,7 @@ check_utilization = Exercise(
             lambda m, h: (100 * m, 100 * h): "Return shares, not percent.",
             lambda m, h: (1 / m, 1 / h): "The fractions are upside down: divide by the peak.",
             lambda m, h: (m / h, 1.0): "These are shares of one another: divide both by the peak.",
-            lambda m, h: (
-                m,
-                h - m,
-            ): "The second is what is computed again: HFU is the whole.",
+            lambda m, h: (m, h - m): "The second is what is computed again: HFU is the whole.",
             lambda m, h: (m, h / m): "The second is a share of the first: divide by the peak.",
             lambda m, h: (min(m, 0.4), min(h, 0.4)): "The shares are cut off at 0.4.",
             lambda m, h: (min(m, 1.0), min(h, 1.0)): "The shares are cut off at 1.",

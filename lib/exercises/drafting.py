@@ -100,7 +100,7 @@ check_rejection = Exercise(
             ),
         },
         "result": {
-            lambda a, rest: (rest, a): "The distribution comes first: return the share first.",
+            lambda a, rest: (rest, a): "The distribution comes first: return the share first."
         },
     },
     probes=[

@@ -127,9 +127,7 @@ check_centered = Exercise(
             _sums(0),
         ),
         Probe(
-            "The outputs' mean is not 0 at the input 0: the bias must sum to 0.",
-            SIMPLE,
-            _sums(1),
+            "The outputs' mean is not 0 at the input 0: the bias must sum to 0.", SIMPLE, _sums(1)
         ),
         Probe(
             "More than the mean goes from the weight: the same number must be subtracted from all "

@@ -133,9 +133,7 @@ check_cache_bytes = Exercise(
         ([512] * 4, 4, 64, 100, 4),
     ],
     switches={
-        "both": {
-            1: "Keys and values: both are kept.",
-        },
+        "both": {1: "Keys and values: both are kept."},
         "full": {
             lambda t: 0: "None means that a layer keeps all positions, not none.",
             lambda t: 1: "None means that a layer keeps all positions, not one.",
@@ -170,7 +168,7 @@ check_cache_bytes = Exercise(
             lambda b: b / 2**30: "This is in GiB: bytes are asked for.",
         },
         "total": {
-            lambda places: sum(places) / len(places): "It takes the mean over layers: sum them.",
+            lambda places: sum(places) / len(places): "It takes the mean over layers: sum them."
         },
     },
     probes=[
@@ -178,7 +176,7 @@ check_cache_bytes = Exercise(
             "Each layer is cut to its own window and to the text, not all together.",
             ([None, 100, 4], 2, 4, 10, 2),
             lambda expected, got: got in (32 * 30, 32 * 10),  # 32 bytes a position
-        ),
+        )
     ],
     difficulty=1,
     minutes=10,

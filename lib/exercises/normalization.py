@@ -6,12 +6,7 @@ from torch import Tensor
 
 from lib.exercises.checking import Exercise, Probe
 from lib.exercises.comparing import difference
-from lib.exercises.folded_mean import (
-    centered,
-    check_centered,
-    check_largest_score,
-    largest_score,
-)
+from lib.exercises.folded_mean import centered, check_centered, check_largest_score, largest_score
 from lib.exercises.layer_norm import (
     OVER,
     OVER_SENTENCES,

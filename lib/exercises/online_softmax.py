@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lib.exercises.checking import Exercise, Probe
-from lib.exercises.softmaxes import has_nan, random
+from lib.exercises.softmaxes import SCALE, divisor, has_nan, random
 
 MATRIX = (
     "It holds scores of more than `tile` keys at once: read the keys tile by tile, and put together"
@@ -35,8 +35,7 @@ def online_attention(
     mask: str = "none",
 ) -> Float[Tensor, "T D"]:
     """Attention without a mask, `tile` keys at a time, with a running maximum and sum."""
-    width = {"sqrt_d": query.shape[-1] ** 0.5, "d": query.shape[-1], "none": 1, "tile": tile**0.5,
-             "times": query.shape[-1] ** -0.5, "keys": len(key) ** 0.5}[scale]  # fmt: skip
+    width = tile**0.5 if scale == "tile" else divisor(scale, query.shape[-1], len(key))
     if divide == "tiles":
         parts = zip(key.split(tile), value.split(tile), strict=True)
         return sum((query @ k.T / width).softmax(-1) @ v for k, v in parts) / -(-len(key) // tile)
@@ -131,13 +130,7 @@ check_online_attention = Exercise(
     reference=online_attention,
     cases=_cases,
     switches={
-        "scale": {
-            "none": "The scores are not divided by √d.",
-            "d": "The scores are divided by d, not by √d.",
-            "tile": "The scores are divided by the root of the tile, not by √d.",
-            "keys": "The scores are divided by the root of the number of keys, not by √d.",
-            "times": "The scores are multiplied by √d: divide.",
-        },
+        "scale": {**SCALE, "tile": "The scores are divided by the root of the tile, not by √d."},
         "first": {
             0.0: "The running maximum begins at 0: very negative scores then vanish. Begin at -∞.",
         },

@@ -77,7 +77,7 @@ check_penalize = Exercise(
             lambda n: n: (
                 "The repetition penalty is applied once for each occurrence; it counts a token "
                 "once, however often it occurs."
-            ),
+            )
         },
         "subtracted": {
             lambda p, f, n, length: p + f: (

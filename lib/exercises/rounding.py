@@ -101,16 +101,14 @@ check_rounded = Exercise(
         "lowest": {
             lambda g: g.amin(
                 2, keepdim=True
-            ): "There is a zero point: 0 must stay 0, and the scale comes from the largest size.",
+            ): "There is a zero point: 0 must stay 0, and the scale comes from the largest size."
         },
         "neighbors": {
             "strided": "A group is of weights side by side: these stand apart.",
             "as many": "`group` is the number of weights in a group, not the number of groups.",
             "column": "A group is of neighbors in a row, not in a column.",
         },
-        "shape": {
-            lambda result, groups: groups: "The groups are not joined again: `flatten(1)`.",
-        },
+        "shape": {lambda result, groups: groups: "The groups are not joined again: `flatten(1)`."},
     },
     difficulty=2,
     minutes=15,

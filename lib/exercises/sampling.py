@@ -5,10 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lib.exercises.checking import Exercise, Probe
-from lib.exercises.comparing import difference
 from lib.exercises.filters import NOTHING, OVERFLOW, Logits, check_min_p, check_top_p, min_p, top_p
 from lib.exercises.penalties import check_penalize, penalize
 
@@ -42,13 +40,6 @@ def _entropy_cases(seed: int) -> list[tuple]:
     torch.manual_seed(seed)
     filtered = torch.tensor([2.0, 1.0, NOTHING, 0.0])
     return [(torch.tensor([1.0, 1.0, 0.0]),), (filtered,), (torch.randn(50) * 3,)]
-
-
-def _plain_float(expected: float, got: Any) -> str | None:
-    """A float is asked for by name, so that a tensor of one number will not do."""
-    if isinstance(got, Tensor):
-        return "It returns a tensor, expected a plain number: use `.item()`."
-    return difference(expected, got)
 
 
 UNDERFLOW = "Very negative logits all become 0 in exp: use softmax, which subtracts the largest."
@@ -119,7 +110,6 @@ check_effective_vocabulary = Exercise(
         Probe(OVERFLOW, (torch.tensor([500.0, 500.0, 499.0]),), alone=True),
         Probe(UNDERFLOW, (torch.tensor([-300.0, -300.0, -301.0]),), alone=True),
     ],
-    compare=_plain_float,
     difficulty=1,
     minutes=8,
 )

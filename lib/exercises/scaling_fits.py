@@ -43,9 +43,7 @@ check_huber = Exercise(
     reference=huber,
     cases=_huber_cases,
     switches={
-        "inside": {
-            lambda e, d: e**2: "Small errors count half their square: the 1/2 is missing.",
-        },
+        "inside": {lambda e, d: e**2: "Small errors count half their square: the 1/2 is missing."},
         "outside": {
             lambda s, d: s**2 / 2: (
                 "Errors above delta must count linearly: one bad run must not bend the whole law."
@@ -176,9 +174,7 @@ check_lowest = Exercise(
             (np.log, lambda x: 10 ** round(float(x) / math.log(10))): "It is rounded to a power of "
             "ten.",
         },
-        "height": {
-            np.log: "The logarithm of the loss is fitted: take the loss as it is.",
-        },
+        "height": {np.log: "The logarithm of the loss is fitted: take the loss as it is."},
         "vertex": {
             lambda a, b, c: b / (2 * a): f"The sign is turned: {LOWEST}.",
             lambda a, b, c: -b / a: f"{LOWEST}: the 2 is missing.",
@@ -216,7 +212,7 @@ check_lowest = Exercise(
             "The lowest point may lie outside the sizes of the runs.",
             (np.array([1e6, 2e6, 4e6, 8e6]), np.array([3.0, 2.8, 2.7, 2.65])),
             lambda expected, got: abs(got / 8e6 - 1) < 1e-3,  # cut off at the largest size
-        ),
+        )
     ],
     difficulty=2,
     minutes=12,

@@ -43,6 +43,21 @@ SOFTMAX = {
     "flipped": "The weights belong to the keys in reverse order.",
 }
 
+SCALE = {
+    "none": "The scores are not divided by √d.",
+    "d": "The scores are divided by d, not by √d.",
+    "keys": "The scores are divided by the root of the number of keys, not by √d.",
+    "times": "The scores are multiplied by √d: divide.",
+}
+
+
+def divisor(scale: str, width: int, n_keys: int) -> float:
+    """What scores are divided by; "sqrt_d" is right, and `SCALE` has a sentence for the others."""
+    return {
+        "sqrt_d": width**0.5, "none": 1.0, "d": float(width), "keys": n_keys**0.5,
+        "times": width**-0.5,
+    }[scale]  # fmt: skip
+
 
 def random(seed: int, *shape: int) -> Tensor:
     """Normal numbers that depend on the seed and on the shape alone."""

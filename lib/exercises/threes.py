@@ -43,10 +43,7 @@ BETWEEN: dict[str, Callable[[str], list[str]]] = {
     "lines": lambda text: regex.findall(r"[^\n]+|\n", text),
     "lines dropped": lambda text: regex.findall(r"[^\n]+", text),
 }
-RUNS = {
-    "digits": r"\d+|\D+",
-    "words": r"(?<!\w)\d+(?!\w)|(?:(?<=\w)\d|\D|\d+(?=\w))+",
-}
+RUNS = {"digits": r"\d+|\D+", "words": r"(?<!\w)\d+(?!\w)|(?:(?<=\w)\d|\D|\d+(?=\w))+"}
 
 
 def split_threes(
@@ -121,9 +118,7 @@ check_split_threes = Exercise(
             "lines": "The text between numbers is cut at line breaks: it stays in one piece.",
             "lines dropped": "Line breaks are lost: a dot in a pattern does not match them.",
         },
-        "run": {
-            "words": "Digits beside letters are not cut: any run of digits is.",
-        },
+        "run": {"words": "Digits beside letters are not cut: any run of digits is."},
         "numbers": {
             "last": "Only the last number is cut into groups.",
             "end": "Only a number at the end of the text is cut into groups.",

@@ -115,9 +115,7 @@ check_encode_by_rank = Exercise(
             " go on until no known pair is left.",
         },
         "place": {"right": "Of a pair that comes several times it merges the last place first."},
-        "stop": {
-            "one": "It stops after one merge: go on until no known pair is left.",
-        },
+        "stop": {"one": "It stops after one merge: go on until no known pair is left."},
         "known": {
             "text": "It looks up the merged text: 'ab' + 'c' reads like 'a' + 'bc', but is another "
             "pair. Look up the pair.",
@@ -231,8 +229,7 @@ check_wordpiece_scores = Exercise(
             ({("a", "b"): 2, ("b",): 3, ("a",): 5},),
         ),
         Probe(
-            "A token counts wherever it stands, first or second.",
-            ({("a", "b"): 1, ("b", "c"): 1},),
+            "A token counts wherever it stands, first or second.", ({("a", "b"): 1, ("b", "c"): 1},)
         ),
         Probe("The pairs (a, b) and (b, a) are different.", ({("a", "b"): 1, ("b", "a"): 2},)),
         Probe("A pair that comes twice in a word counts twice.", ({("a", "b", "a", "b"): 1},)),

@@ -386,7 +386,7 @@ def online_cases():
         torch.randn(6, 3),
         2,
     )
-    lower = (torch.ones(2, 4), -torch.ones(5, 4) * 900, torch.randn(5, 3), 2)
+    lower = (torch.ones(2, 4), -torch.ones(5, 4) * 105, torch.randn(5, 3), 2)
     return [*cases, huge, low, lower, rising]
 
 
