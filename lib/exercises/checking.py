@@ -19,10 +19,9 @@ notebook uses it, after a stub that raises NotImplementedError, as::
     from lib.exercises.attention import check_scaled_scores
     check_scaled_scores(my_scaled_scores)
 
-There is no registry of names: an exercise is an object that is imported, so that an editor finds it
-and a wrong name is an ImportError. Calling it shows a report and never raises, whatever the answer
-does; in a capstone, the last of a chapter, a right one then does the real job (`result`).
-`exercise.report(answer)` returns the report. Tests: ``tests/exercises/assertions.py``.
+An exercise is an object that is imported, so that a wrong name is an ImportError. Calling it shows
+a report and never raises, whatever the answer does; in a capstone, the last of a chapter, a right
+one then does the real job (`result`). `exercise.report(answer)` returns the report.
 """
 
 import inspect
@@ -96,6 +95,7 @@ class Exercise:
     result: Callable[[Any], Any] = lambda answer: None  # a capstone's: runs a right answer
     seeds: tuple[int, ...] = (0, 1)
     seconds: float | int = 5  # for one case; the first that takes longer ends the check
+    _computed: dict = field(default_factory=dict, init=False, repr=False)  # by changed references
 
     def __call__(self, answer: Any) -> None:
         """Check `answer`, show the report, and put a right answer to use if there is one."""
@@ -190,7 +190,7 @@ class Exercise:
         names = [] if self.call is not None else _names(self.reference, len(cases[0]))
         trial = Trial(
             self.reference, self.switches, names, cases, expected, outcomes, wrong,
-            lambda case: self._run(answer, case), self.seconds,
+            lambda case: self._run(answer, case), self.seconds, self._computed,
         )  # fmt: skip
         if message := diagnose(trial) or other_items(*pairs):
             return message, first

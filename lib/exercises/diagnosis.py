@@ -18,6 +18,7 @@ from lib.exercises.output_edits import output_edits
 from lib.exercises.relations import Trial, relation, symptom
 from lib.exercises.running import Outcome, TooSlow, copy_of
 
+KEPT = 10_000  # results of changed references, from one answer to the next
 MOST = 1000  # candidates of one kind: a pair too much is not worth the wait
 
 
@@ -60,6 +61,8 @@ class Change:
             return trial.expected[i]
         key = (i, tuple(self.settings.items()), self.before)
         if key not in trial.computed:
+            if len(trial.computed) >= KEPT:
+                trial.computed.clear()
             try:
                 case = trial.cases[i]
                 for edit in self.before:

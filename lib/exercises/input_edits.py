@@ -6,6 +6,7 @@ the reference gives for them what an answer returns for the true ones. They hold
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -142,13 +143,19 @@ def _alike(first: Any, second: Any) -> bool:
     return type(first) is type(second) or (type(first) in number and type(second) in number)
 
 
+# Cached, so that an edit is the same object for each answer, and what it gives is kept.
+
+
+@cache
 def _replaced(i: int, edit: Callable[[Any], Any]) -> Callable[[tuple], tuple]:
     return lambda case: (*case[:i], edit(case[i]), *case[i + 1 :])
 
 
+@cache
 def _copied(i: int, j: int) -> Callable[[tuple], tuple]:
     return lambda case: (*case[:j], case[i], *case[j + 1 :])
 
 
+@cache
 def _swapped(i: int, j: int) -> Callable[[tuple], tuple]:
     return lambda case: tuple(case[j if k == i else i if k == j else k] for k in range(len(case)))

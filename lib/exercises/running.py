@@ -166,7 +166,7 @@ def fixed_random_numbers(seed: int = 0) -> Iterator[None]:
     """Seed torch, NumPy and random, and give them back as they were."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` looks for other devices
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
         try:

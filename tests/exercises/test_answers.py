@@ -12,6 +12,8 @@ EXERCISES = {
     for name, exercise in exercises_in(path.stem).items()
 }
 answers = functools.cache(answers_in)
+# A solution meets lib as it is in a notebook; types are checked in test_switches.
+pytestmark = pytest.mark.usefixtures("as_a_reader")
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
