@@ -141,7 +141,9 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
         return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}."
     if all_are(lambda e, g: isinstance(e, list) and isinstance(g, Tensor)):
         return "It returns a tensor, not a list: use `.tolist()`."
-    if all_are(lambda e, g: _holds_tensors(g) and not _holds_tensors(e)):
+    if all_are(
+        lambda e, g: isinstance(e, list | tuple) and _holds_tensors(g) and not _holds_tensors(e)
+    ):
         return "Its list holds tensors where plain numbers are asked for: use `.tolist()`."
     if all_are(lambda e, g: isinstance(e, dict) and isinstance(g, list | tuple | Tensor | set)):
         return f"It returns {kind(values[0][1])}, not a dictionary: what belongs to what is lost."
