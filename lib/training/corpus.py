@@ -9,7 +9,7 @@ import numpy as np
 from lib.settings import require
 from lib.tokenization import BPETokenizer
 from lib.training.batches import split
-from lib.training.tokens import CONTROL, byte_tokenizer, byte_tokens, load_tokens
+from lib.training.tokens import CONTROL, byte_tokenizer, byte_tokens, lines_of, load_tokens
 
 READ = 20_000_000  # characters that a tokenizer learns from at most
 LARGE = 10_000_000  # tokens, from which a smaller share is held out
@@ -32,8 +32,14 @@ def make_tokenizer(name: str, data: str | os.PathLike) -> BPETokenizer:
     size = name.removeprefix("bpe:")
     number = int(size) if size.isdecimal() else size
     require("the size in bpe:SIZE", number, "[300, 1e6]", whole=True)
-    with Path(data).open(encoding="utf-8-sig", errors="replace") as file:
-        text = file.read(READ)
+    lines, size = [], 0
+    for line in lines_of(Path(data)):
+        lines.append(line)
+        if (size := size + len(line)) >= READ:
+            break
+    text = "".join(lines)[:READ]
+    if not text.strip():
+        raise ValueError(f"{Path(data).name} is empty; give a text of a few thousand characters")
     tokenizer = BPETokenizer.train(
         text, number, "gpt2", special_tokens=CONTROL, eos_token=CONTROL[0]
     )

@@ -102,7 +102,7 @@ def _read(
     array = Path(options.data).suffix == ".npy"
     if array and not options.vocab_size:
         raise ValueError("--data with .npy needs --vocab-size: the array does not tell it")
-    if not Path(options.data).exists():
+    if not Path(options.data).is_file():
         raise ValueError(f"there is no file {options.data}: --data is a text file of yours")
     if not processes.first:
         processes.wait()  # the first encodes the text, the others read what it wrote

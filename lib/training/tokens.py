@@ -62,7 +62,7 @@ def load_tokens(
     if not path.stat().st_size:
         raise ValueError(f"{path.name} is empty; give a text of a few thousand characters or more")
     if tokenizer is None:
-        return byte_tokens("".join(_lines(path)))
+        return byte_tokens("".join(lines_of(path)))
     return _load_array(_encoded(path, tokenizer, document_end))
 
 
@@ -106,7 +106,7 @@ def _parts(path: Path, tokenizer: BPETokenizer, special: tuple[str, ...]) -> Ite
     encode = partial(tokenizer.encode, allowed_special=special)
     lines: list[str] = []
     size, tail = 0, ""  # the last line that is not blank, and the blank ones after it
-    for line in _lines(path):
+    for line in lines_of(path):
         blank = not line.strip()
         if size >= PART and not blank and encode(tail + line) == encode(tail) + encode(line):
             yield "".join(lines)
@@ -117,7 +117,8 @@ def _parts(path: Path, tokenizer: BPETokenizer, special: tuple[str, ...]) -> Ite
     yield "".join(lines)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a text file; ValueError says where it is no UTF-8."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield from file

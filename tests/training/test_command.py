@@ -278,6 +278,9 @@ def test_a_setting_of_a_draw_is_a_wish_to_draw(trained, capsys):
         (["--tokenizer", "bpe"], "tokenizer 'bpe' is neither 'bytes' nor like 'bpe:2048'"),
         (["--tokenizer", "bpe:12"], r"bpe:SIZE must be an integer in \[300, 1e6\], got 12"),
         (["--tokenizer", "bpe:99999"], r"too little text for bpe:99999: it gives \d+ tokens"),
+        (["--data", "latin1.txt", "--tokenizer", "bpe:300"], "latin1.txt is not UTF-8: byte 0xe9"),
+        (["--data", "empty.txt", "--tokenizer", "bpe:300"], "empty.txt is empty; give a text of"),
+        (["--data", "."], "there is no file .: --data is a text file of yours"),
         (["--context-length", "9999"], r"Give a text of at least 99,\d+ tokens"),
         (["--depth", "2", "--width", "65"], "heads must divide the width 65 into even parts"),
         (["--depth", "2", "--size", "tiny"], "--size is a --depth by name"),
@@ -290,6 +293,8 @@ def test_a_setting_of_a_draw_is_a_wish_to_draw(trained, capsys):
 )
 def test_each_refusal_is_a_sentence(text, tmp_path, monkeypatch, capsys, arguments, message):
     (tmp_path / "note.txt").write_text("mine")
+    (tmp_path / "latin1.txt").write_bytes(b"caf\xe9 " * 9000)
+    (tmp_path / "empty.txt").write_text(" \n")
     monkeypatch.chdir(tmp_path)
     usual = [] if "--depth" in arguments else ["--depth", "1"]
     tokens = [] if "--tokenizer" in arguments else ["--tokenizer", "bytes"]
