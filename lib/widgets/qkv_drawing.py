@@ -20,7 +20,7 @@ TOP, BOTTOM = 104, 58  # above the first key, below the last one
 VECTOR = 158  # width of a vector
 TOKEN_END, KEY, SCORE, SCALED, MASKED, BAR, WEIGHT, VALUE = 100, 108, 322, 386, 446, 460, 626, 636
 BAR_WIDTH = 116
-FAINT = "#9A9A9A"
+FAINT = "#707070"
 MOST_NUMBERS = 8  # a vector of more components is drawn as bars
 SMALL = 0.01  # a weight below it leaves its cell white
 

@@ -191,10 +191,6 @@ def _loads(routing: Routing, shares: Tensor, state: State) -> list:
     at = tuple(bottom - scale * factor / n_experts for factor in factors)
     y = max(bottom - scale * state.capacity_factor / n_experts, TOP)
     grip = (left + n_experts * width - 4, y - 11, 44, 22)
-    shapes.append(
-        Handle(*grip, "capacity", "capacity_factor", state.capacity_factor, factors, at, "y",
-               step=0.05)
-    )  # fmt: skip
     limit = state.capacity_factor / n_experts
     for share, name, color in ((1 / n_experts, "alike", GRAY), (limit, "full", "#A03000")):
         if share <= top_share:
@@ -203,4 +199,7 @@ def _loads(routing: Routing, shares: Tensor, state: State) -> list:
                 Line([(left, y), (left + n_experts * width, y)], color),
                 Text(left + n_experts * width + 4, y, name, size=11, color=color),
             ]
-    return shapes
+    # last, so that no word lies over it
+    handle = Handle(*grip, "capacity", "capacity_factor", state.capacity_factor, factors, at, "y",
+                    step=0.05)  # fmt: skip
+    return [*shapes, handle]

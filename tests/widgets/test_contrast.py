@@ -6,6 +6,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lib.widgets import DrawingPicture
+from lib.widgets.choices import Toggle
+from lib.widgets.controls import Slider
+from lib.widgets.explorer import moved
 from tools.bench.widgets import WIDGETS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,6 +57,18 @@ def test_letters_stand_out(what, make):
     if not isinstance(explorer.picture, DrawingPicture):
         pytest.skip("a matplotlib figure")
     assert faint(explorer.picture.svg(explorer.state)) == []
+    for control in explorer.controls:
+        for end in ends(control, explorer.state):
+            state = explorer.constrain(moved(explorer.state, {control.field: end}))
+            assert faint(explorer.picture.svg(state)) == [], (control.field, end)
+
+
+def ends(control, state):
+    """Where a slider stands at both ends and in the middle, and the other value of a box."""
+    if isinstance(control, Slider):
+        low, high = control.limits(state)
+        return [low, high, (low + high) / 2]
+    return [not getattr(state, control.field)] if isinstance(control, Toggle) else []
 
 
 def test_faint_letters_are_found():
