@@ -136,7 +136,9 @@ def _duration(seconds: float) -> str:
 
 
 def browser(root: Path = ROOT) -> str:
-    """Table of `make test-browser RECORD=1`: from what the reader does to the new picture."""
+    """Tables of `make test-browser RECORD=1`: from what the reader does to the new picture, and
+    what the book loads.
+    """
     path = root / "figures" / "browser.json"
     if not path.exists():
         return "*Not measured yet.*"
@@ -148,7 +150,14 @@ def browser(root: Path = ROOT) -> str:
         times = [f"{row[key]:.0f} ms" for key in ("median_ms", "p90_ms")]
         rows.append([widget, act, *times, row["presses"], row["load"], f"{budget} ms", met])
     head = ["widget", "by", "median", "90th percentile", "times", "load", "at most", "met"]
-    return f"{_table(head, rows)}\n\nMeasured on: {result['machine']}."
+    times = f"{_table(head, rows)}\n\nMeasured on: {result['machine']}."
+    sizes = result.get("megabytes", {})
+    if not sizes:
+        return times
+    rows = [[f"{n}", f"{mb:.2f} MB", "1.5 MB", "yes" if mb <= 1.5 else "**no**"]
+            for n, mb in sizes.items()]  # fmt: skip
+    head = ["in the book, when it comes into view", "loads", "at most", "met"]
+    return f"{times}\n\n{_table(head, rows)}"
 
 
 def _touched(name: str) -> tuple[str, str, int]:

@@ -20,6 +20,7 @@ import pytest
 
 from lib.files import write_file
 from tools.bench.measure import machine
+from tools.book import WIDGETS as DATA
 from tools.book.widgets import WIDGETS
 from tools.browser import find_browser
 from tools.course import ROOT
@@ -90,8 +91,15 @@ def record():
 
 
 def as_text(rows):
-    """The file of measured times."""
-    result = {"machine": machine(), "widgets": dict(sorted(rows.items()))}
+    """The file of measured times, and of what the book loads for each widget."""
+    megabytes = {
+        widget.name: round((DATA / f"{widget.name}.js").stat().st_size / 1e6, 2)
+        for widget in WIDGETS
+        if (DATA / f"{widget.name}.js").exists()
+    }
+    result = {
+        "machine": machine(), "widgets": dict(sorted(rows.items())), "megabytes": megabytes
+    }  # fmt: skip
     return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
 
 

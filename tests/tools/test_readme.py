@@ -93,7 +93,7 @@ def test_setup_and_browser_tables(tmp_path):
         "book, qkv": fast,
         "book, qkv, click": {**fast, "median_ms": 60},
     }
-    result = {"machine": "2 cores", "widgets": widgets}
+    result = {"machine": "2 cores", "widgets": widgets, "megabytes": {"qkv": 0.6, "tour": 1.7}}
     (tmp_path / "figures" / "browser.json").write_text(json.dumps(result))
     assert readme.browser(tmp_path).splitlines()[2:7] == [
         "| 2. Attention | key | 40 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
@@ -101,6 +101,10 @@ def test_setup_and_browser_tables(tmp_path):
         "| 12. Compute, 2 | click | 140 ms | 60 ms | 36 | 0.5 | 100 ms | **no** |",
         "| book, qkv | key | 40 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
         "| book, qkv | click | 60 ms | 60 ms | 36 | 0.5 | 100 ms | yes |",
+    ]
+    assert readme.browser(tmp_path).splitlines()[-2:] == [
+        "| qkv | 0.60 MB | 1.5 MB | yes |",
+        "| tour | 1.70 MB | 1.5 MB | **no** |",
     ]
 
 
