@@ -105,6 +105,7 @@ def test_widgets_by_keyboard(name, page, lab, record):
         check_look(page, root, which)
         check_moves(page, root, which, record)
         check_touch(page, root, which, record)
+        check_tasks(page, root)
     check_dead(page, roots[-1], name)
     page.evaluate(f"() => {PANEL}.sessionContext.shutdown()")  # a gigabyte for the next chapter
 
@@ -149,6 +150,22 @@ def check_touch(page, root, which, record):
         record(f"{which}, hover", summary(time_hovers(page, picture)))
     if times:
         record(f"{which}, click", summary(times))
+
+
+def check_tasks(page, root):
+    """A guess is written, the button moves the widget, and the answer repeats the guess."""
+    reset = next(stop for stop in stops(page, root) if stop.name == "Reset")
+    for row in root.query_selector_all(".course-tasks > *"):
+        button, before = row.query_selector("button"), shown(page, root)
+        assert button.is_disabled(), "a guess comes first"
+        row.query_selector("input").fill("all alike")
+        page.wait_for_function("button => !button.disabled", arg=button)
+        button.click()
+        assert wait_for_change(page, root, before), "a task's button shows nothing"
+        said = row.wait_for_selector("[role=status]").inner_text()
+        assert said.startswith("You wrote: “all alike”.")
+        reset.element.click()
+        page.wait_for_timeout(500)
 
 
 def check_dead(page, root, name):
