@@ -18,6 +18,8 @@ from torch import Tensor
 from lib.exercises.comparing import kind, same
 from lib.exercises.running import Outcome, TooMuch
 
+LONGEST = 1_000_000  # items of a range that are looked at
+
 KINDS: list[tuple[type[BaseException] | tuple, str]] = [
     (TooMuch, "It prints without an end."),
     (SystemExit, "It ends the program: return the result instead of calling `exit`."),
@@ -234,23 +236,26 @@ def uses(answer: Any) -> set[str]:
     return names
 
 
-def _unknown(method: Any) -> bool:
-    """Whether a method is written in Python, but not by the standard library (as Counter's)."""
-    room = (getattr(method, "__module__", None) or "").split(".")[0]
-    return inspect.isfunction(method) and room not in sys.stdlib_module_names
+def _unknown(kind: type, name: str) -> bool:
+    """Whether a type has a method neither from Python, NumPy nor PyTorch."""
+    owner = next((base for base in kind.__mro__ if name in vars(base)), object)
+    room = owner.__module__.split(".")[0]
+    return room not in sys.stdlib_module_names and room not in ("numpy", "torch")
 
 
 def plain(value: Any, around: tuple[int, ...] = ()) -> bool:
     """Whether a value's length and items come from a known kind, not from code of the answer's.
 
-    Nor may a list lie in itself, or more than 20 lists in one another.
+    Nor may a list lie in itself, more than 20 lists in one another, or a range be endless.
     """
     if isinstance(value, Tensor | np.ndarray):
         return True
-    own = [getattr(type(value), name, None) for name in ("__len__", "__iter__", "__getitem__")]
+    if isinstance(value, range):
+        return len(value) <= LONGEST
+    own = ["__len__", "__iter__", "__getitem__"]
     if not (dataclasses.is_dataclass(value) or isinstance(value, numbers.Number)):
-        own.append(getattr(type(value), "__eq__", None))
-    if any(map(_unknown, own)) or id(value) in around or len(around) > 20:
+        own.append("__eq__")
+    if any(_unknown(type(value), name) for name in own) or id(value) in around or len(around) > 20:
         return False
     if not isinstance(value, list | tuple):
         return True

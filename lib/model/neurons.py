@@ -80,4 +80,5 @@ def write_share(
         raise ValueError(f"share must be in (0, 1], got {share}")
     written = (activations * values.norm(dim=0)).square().sort(dim=-1, descending=True).values
     reached = written.cumsum(dim=-1) / written.sum(dim=-1, keepdim=True)
-    return ((reached < share).sum(dim=-1) + 1).float() / activations.shape[-1]
+    before_the_last = reached[..., :-1]  # with the last all is reached, whatever was rounded
+    return ((before_the_last < share).sum(dim=-1) + 1).float() / activations.shape[-1]

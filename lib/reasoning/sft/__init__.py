@@ -171,7 +171,8 @@ def sft_loss(model: LanguageModel, packed: Packed) -> Float[Tensor, ""]:
     hidden = packed_hidden(model, packed)[:, :-1]
     _check_learned(packed)
     predicts = packed.learned[:, 1:]
-    return F.cross_entropy(model.unembed(hidden[predicts]).float(), packed.ids[:, 1:][predicts])
+    logits = model.unembed(hidden[predicts]).float()
+    return F.cross_entropy(logits, packed.ids[:, 1:][predicts])
 
 
 @dataclass(frozen=True)
