@@ -12,6 +12,7 @@ import torch
 
 from lib.files import write_file
 from lib.model import LanguageModel
+from lib.settings import require
 from lib.tokenization import BPETokenizer
 from lib.training import planning, shapes
 from lib.training.checkpoints import NAME, checkpoints
@@ -34,6 +35,8 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
     Raises ValueError with a sentence for whatever does not fit.
     """
     started = time.perf_counter()
+    if options.minutes is not None:
+        require("--minutes", options.minutes, "(0, inf)")
     folder = Path(options.out) if options.out else None
     before = read_run(folder) if folder else None
     done = _done(folder) if folder else 0
@@ -118,9 +121,10 @@ def _read(
 
 
 def _shape(options: argparse.Namespace, vocab_size: int) -> Any:
-    if options.size and options.depth:
+    if options.size and options.depth is not None:
         raise ValueError("--size is a --depth by name: give one of the two")
-    options.depth = options.depth or shapes.SIZES[options.size or "tiny"]
+    if options.depth is None:
+        options.depth = shapes.SIZES[options.size or "tiny"]
     return shapes.shape(
         options.kind,
         vocab_size,
@@ -172,10 +176,12 @@ def _steps(
     steps = options.steps
     if steps is None and (done < planned or (before and not ended)):
         steps = planned
+        if options.minutes is not None and processes.first:
+            print(f"going on to the {planned} steps that were planned, whatever --minutes says")
     if steps is not None or (before and options.minutes is None):
         left = None if steps is None or (ended and steps == done) else steps
         return left, None, EVALUATIONS
-    seconds = 60 * (options.minutes or MINUTES)
+    seconds = 60 * (MINUTES if options.minutes is None else options.minutes)
     speed = planning.rehearse(model, tokens, config, processes, options.fsdp)
     spent = torch.tensor(time.perf_counter() - started, device=processes.device)
     seconds -= processes.mean(spent).item()
