@@ -154,7 +154,7 @@ def browser(root: Path = ROOT) -> str:
     sizes = result.get("megabytes", {})
     if not sizes:
         return times
-    rows = [[f"{n}", f"{mb:.2f} MB", "1.5 MB", "yes" if mb <= 1.5 else "**no**"]
+    rows = [[n, f"{mb:.2f} MB", "1.5 MB", "yes" if mb <= 1.5 else "**no**"]
             for n, mb in sizes.items()]  # fmt: skip
     head = ["in the book, when it comes into view", "loads", "at most", "met"]
     return f"{times}\n\n{_table(head, rows)}"

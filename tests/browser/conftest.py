@@ -92,11 +92,8 @@ def record():
 
 def as_text(rows):
     """The file of measured times, and of what the book loads for each widget."""
-    megabytes = {
-        widget.name: round((DATA / f"{widget.name}.js").stat().st_size / 1e6, 2)
-        for widget in WIDGETS
-        if (DATA / f"{widget.name}.js").exists()
-    }
+    paths = [DATA / f"{widget.name}.js" for widget in WIDGETS]
+    megabytes = {p.stem: round(p.stat().st_size / 1e6, 2) for p in paths if p.exists()}
     result = {
         "machine": machine(), "widgets": dict(sorted(rows.items())), "megabytes": megabytes
     }  # fmt: skip
