@@ -7,7 +7,7 @@ also ss, a property such as `\p{Lu}` stays what it is, and no i is Turkish.
 Source: doc/RE of Oniguruma; \w as measured over all of Unicode 3.2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import regex
 
@@ -51,6 +51,9 @@ OUTSIDE = {
 }
 # of a letter without regard to case, where `regex` also takes the Turkish ones
 FOLDED = {"i": "(?-i:[iI])", "I": "(?-i:[iI])", "ı": "(?-i:ı)", "İ": "(?-i:İ|[iI]\u0307)"}
+# Characters that are several letters without regard to case: ß is ss, ﬃ is ffi
+_WIDE = {char: char.casefold() for char in map(chr, range(0x10000)) if len(char.casefold()) > 1}
+_PIECES = regex.compile("|".join([*sorted(_WIDE.values(), key=len, reverse=True), "."]), regex.I)
 _PARTS = regex.compile(
     r"\\[pP]\{[^}]*\}|\\k<\w+>|\\x\{[0-9a-fA-F]{1,6}\}|\\.|\[:\^?\w+:\]|\[\^?\]?|\]"
     r"|\(\?[imx-]+[:)]|\{\d*,?\d*\}\+|&&|.",
@@ -63,8 +66,7 @@ def from_oniguruma(pattern: str) -> str:
     made: list[str] = []
     groups: list[tuple[int, bool]] = []  # where each open group began, whether it minds case
     depth, atom, nested, folds = 0, 0, False, False  # of classes; where what may repeat began
-    before = ""
-    for part in _parts(pattern):
+    for part in _joined(_parts(pattern)):
         if depth:
             opens = part[0] == "[" and part[:2] != "[:"
             depth += opens - (part == "]")
@@ -90,10 +92,13 @@ def from_oniguruma(pattern: str) -> str:
             part = OUTSIDE.get(part, part)
             if folds and part[:2] in (r"\p", r"\P"):
                 part = f"(?-i:{part})"
-            elif folds and before not in ("f", "F"):  # of ﬁ and ﬃ the i is a part
+            elif folds and part.casefold() in _WIDE.values():
+                letters = "".join(FOLDED.get(letter, letter) for letter in part.casefold())
+                same = [FOLDED.get(c, c) for c in _WIDE if _WIDE[c] == part.casefold()]
+                part = f"(?-f:{'|'.join([letters, *same])})"
+            elif folds:
                 part = FOLDED.get(part, part)
             made.append(part)
-        before = part
     return "(?V1)" * nested + "".join(made)
 
 
@@ -112,6 +117,22 @@ def _parts(pattern: str) -> Iterator[str]:
         else:
             negated = regex.fullmatch(r"\\([pP])\{\^(.*)\}", part)
             yield rf"\{'Pp'[negated[1] == 'P']}{{{negated[2]}}}" if negated else part
+
+
+def _joined(parts: Iterable[str]) -> Iterator[str]:
+    """The parts, but letters that are one of `_WIDE` together, from left to right, as one.
+
+    The last letter of several stays alone where what follows repeats it.
+    """
+    letters = ""
+    for part in [*parts, ""]:
+        if len(part) == 1 and (part.isalpha() or not part.isascii()):
+            letters += part
+            continue
+        alone = letters[-1:] if part[:1] in tuple("*+?{") else ""
+        yield from _PIECES.findall(letters.removesuffix(alone))
+        yield from filter(None, (alone, part))
+        letters = ""
 
 
 def _minding_turkish(chars: str) -> list[str]:
