@@ -1,8 +1,14 @@
 """Settings and fixtures that all tests share."""
 
+import dataclasses
+import functools
 import os
 import tempfile
+import typing
+from collections.abc import Callable
+from types import FunctionType
 
+import beartype
 import jaxtyping
 import pytest
 import torch
@@ -21,6 +27,59 @@ settings.load_profile("course")
 # A solved exercise is noted in the reader's state folder: not in that of who runs the tests.
 _STATE = tempfile.TemporaryDirectory(prefix="state-")  # goes with the process
 os.environ["XDG_STATE_HOME"] = _STATE.name
+
+
+# What jaxtyping's import hook puts around each function of lib binds the arguments and checks them
+# twice, for the sake of sizes that have a name. A function that names no array needs beartype alone,
+# and one that is not called, nothing.
+_with_sizes = jaxtyping.jaxtyped
+_without_sizes = beartype.beartype(
+    conf=beartype.BeartypeConf(violation_type=jaxtyping.TypeCheckError)
+)
+
+
+def _names_an_array(annotation: object) -> bool:
+    if isinstance(annotation, str):
+        return True  # not evaluated yet, so it may
+    if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
+        return True
+    return any(map(_names_an_array, typing.get_args(annotation)))
+
+
+def _checked(function: Callable, typechecker: Callable) -> Callable:
+    made = None
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        if jaxtyping.config.jaxtyping_disable:
+            return function(*args, **kwargs)
+        nonlocal made
+        if made is None:
+            if any(map(_names_an_array, function.__annotations__.values())):
+                made = _with_sizes(function, typechecker=typechecker)
+            else:
+                made = _without_sizes(function)
+        return made(*args, **kwargs)
+
+    return checked
+
+
+def _jaxtyped(function: object = None, *, typechecker: Callable) -> object:
+    checked = functools.partial(_jaxtyped, typechecker=typechecker)
+    if function is None:
+        return checked
+    if isinstance(function, FunctionType):
+        return _checked(function, typechecker)
+    if isinstance(function, classmethod | staticmethod):
+        return type(function)(checked(function.__func__))
+    if isinstance(function, property):
+        return property(*(f and checked(f) for f in (function.fget, function.fset, function.fdel)))
+    if dataclasses.is_dataclass(function) and "__init__" in vars(function):
+        function.__init__ = checked(function.__init__)
+    return function
+
+
+jaxtyping.jaxtyped = _jaxtyped
 
 
 @pytest.fixture(scope="session")

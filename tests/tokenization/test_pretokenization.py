@@ -1,5 +1,7 @@
 """Splitters against Hugging Face's pre-tokenizers and tiktoken."""
 
+import re
+
 import pytest
 import regex
 import tiktoken
@@ -74,8 +76,13 @@ def test_a_megabyte_is_split_as_the_reference_does(name):
 @pytest.mark.parametrize("name", ["gpt2", "gpt4"])
 @given(mixed_text)
 def test_words_are_tiktokens(name, text):
-    """With every word as a token, tiktoken gives one id for each word: if its cuts are ours."""
+    """With every word as a token, tiktoken gives one id for each word: if its cuts are ours.
+
+    Its GPT-4 takes white space at the end whole, spaces after a line's end too: the same ids in the
+    published vocabulary, which has no such token, but not in one that has only whole words.
+    """
     assume(is_old(text))
+    assume(name != "gpt4" or not re.search(r"[\r\n][^\S\r\n]+\Z", text))
     words = split(text, name)
     vocabulary = dict.fromkeys([bytes([byte]) for byte in range(256)])
     vocabulary |= dict.fromkeys(word.encode() for word in words)
