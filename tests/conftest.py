@@ -29,9 +29,9 @@ _STATE = tempfile.TemporaryDirectory(prefix="state-")  # goes with the process
 os.environ["XDG_STATE_HOME"] = _STATE.name
 
 
-# What jaxtyping's import hook puts around each function of lib binds the arguments and checks them
-# twice, for the sake of sizes that have a name. A function that names no array needs beartype alone,
-# and one that is not called, nothing.
+# What jaxtyping puts around each function of lib binds its arguments and checks them twice, for the
+# sake of sizes that have a name. A function that names no array needs beartype alone, and one that
+# is not called, nothing.
 _with_sizes = jaxtyping.jaxtyped
 _without_sizes = beartype.beartype(
     conf=beartype.BeartypeConf(violation_type=jaxtyping.TypeCheckError)
