@@ -9,6 +9,7 @@ from tests.library import imports, modules
 
 FLOORS = {
     # Floor 0 has steps: each of these may use those before it.
+    "commands": 0,
     "files": 0,
     "settings": 0,
     "downloads": 0.1,

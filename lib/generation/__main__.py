@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from lib.commands import CommandParser, command
 from lib.corpora import english
 from lib.generation.config import ONLY_DRAWING, GenerationConfig
 from lib.generation.decode import generate, stream_text
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.chat:
             _chat(model, tokenizer, options)
         elif options.prompt is None:
-            raise ValueError('give a text to go on from, as in: python -m lib.generation M "Once"')
+            example = f'{command("lib.generation")} {options.model} "Once"'
+            raise ValueError(f"give a text to go on from, as in: {example}")
         else:
             _write(model, tokenizer, options.prompt, options)
     except (ValueError, OSError, RuntimeError) as error:
@@ -60,11 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.generation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m lib.generation", __doc__)
     parser.add_argument("model", help="folder, .gguf file, hub id, or smollm2-135m-instruct")
     parser.add_argument("prompt", nargs="?", help="the text to go on from")
     parser.add_argument("--chat", action="store_true", help="a conversation, by a chat template")
@@ -108,10 +106,10 @@ def _write(
         raise ValueError("the prompt is empty: give at least a letter to go on from")
     room = model.config.context_length - len(ids)
     config, text = _settings(options, tokenizer, room), ""
-    if isinstance(prompt, str):
-        print(prompt, end="", flush=True)
     started = time.perf_counter()
     for piece in _pieces(model, tokenizer, prompt, ids, config):
+        if not text and isinstance(prompt, str):  # now that nothing refuses it
+            print(prompt, end="")
         print(piece, end="", flush=True)
         text += piece
     seconds = time.perf_counter() - started
@@ -148,7 +146,7 @@ def _chat(model: LanguageModel, tokenizer: BPETokenizer, options: argparse.Names
     """Turn by turn; the oldest turns fall out when the context is full."""
     if not tokenizer.chat_template:
         raise ValueError(
-            f"{options.model} has no chat template: python -m lib.reasoning.sft gives it one"
+            f"{options.model} has no chat template: {command('lib.reasoning.sft')} gives it one"
         )
     first = [{"role": "system", "content": options.system}] if options.system else []
     turns: list[dict[str, str]] = []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from lib.commands import did_you_mean
 from lib.model import LanguageModel
 from lib.pretrained.gguf_file import load_gguf
 from lib.pretrained.huggingface import load_folder
@@ -52,8 +53,8 @@ def load_pretrained(
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return load_folder(_fetch_from_hub(name, revision), dtype, tokenizer=tokenizer)
     raise ValueError(
-        f"unknown model {name!r}; use 'smollm2-135m-instruct', a .gguf file or a folder that "
-        "exists, or a hub id such as 'openai-community/gpt2'"
+        f"unknown model {name!r}{_near(name)}; use 'smollm2-135m-instruct', a .gguf file or a "
+        "folder that exists, or a hub id such as 'openai-community/gpt2'"
     )
 
 
@@ -66,6 +67,14 @@ def _fetch_from_hub(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_FILES))
     except Exception as error:  # network, permission, unknown name: the hub has many kinds
         raise DownloadError(
-            f"there is no folder {name}, and it could not be fetched from the Hugging Face hub "
-            f"({type(error).__name__}). Check the name and, for a model of the hub, the network."
+            f"there is no folder {name}{_near(name)}, and the Hugging Face hub gave no model of "
+            f"that name ({type(error).__name__}): check the name and, for the hub, the network"
         ) from error
+
+
+def _near(name: str) -> str:
+    """The folder or file beside it, or the model of the course, whose name is much the same."""
+    folder = Path(name).parent
+    with contextlib.suppress(OSError):
+        return did_you_mean(name, ["smollm2-135m-instruct", *map(str, folder.iterdir())])
+    return did_you_mean(name, ["smollm2-135m-instruct"])

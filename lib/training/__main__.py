@@ -26,6 +26,7 @@ from pathlib import Path
 
 import torch
 
+from lib.commands import CommandParser
 from lib.training import shapes
 from lib.training.config import TrainingConfig
 from lib.training.distributed import start_processes, stop_processes
@@ -92,11 +93,7 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m lib.training", __doc__)
     add = parser.add_argument
     add(
         "--data",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lib.commands import command
 from lib.files import write_file
 from lib.model import LanguageModel
 from lib.settings import require
@@ -23,6 +24,7 @@ from lib.training.loop import train
 from lib.training.record import Record, read_run
 
 EVALUATIONS = 20  # in a run, and as many checkpoints
+USUAL_TOKENIZER = "bpe:2048"
 MINUTES = 5.0  # where neither steps nor minutes are given
 # What follows from the number of steps, or is no part of a run that goes on.
 NOT_KEPT = ("out", "steps", "minutes", "history", "device", "fsdp", "evaluate_every")
@@ -38,9 +40,18 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
     if options.minutes is not None:
         require("--minutes", options.minutes, "(0, inf)")
     folder = Path(options.out) if options.out else None
+    if folder and folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder} is a file: give a folder, which is made if need be")
     before = read_run(folder) if folder else None
+    if before and (had := before["options"].get("tokenizer")) != options.tokenizer:
+        raise ValueError(
+            f"--tokenizer {options.tokenizer}: the run in {folder} has {had or USUAL_TOKENIZER}; "
+            "leave --tokenizer out, or give --out a new folder"
+        )
     done = _done(folder) if folder else 0
     processes.wait()  # all have looked before anything is written
+    if processes.first:
+        print(f"reading {options.data or 'the documentation of Python'} ...", flush=True)
     tokenizer, training, validation = _read(options, folder if before else None, processes)
     vocab_size = options.vocab_size or (tokenizer.vocab_size if tokenizer else 256)
     if (most := max(int(part.max()) for part in (training, validation))) >= vocab_size:
@@ -113,7 +124,7 @@ def _read(
     if folder and (folder / "tokenizer.json").is_file():
         tokenizer = BPETokenizer.load(folder)
     elif not array:
-        tokenizer = make_tokenizer(options.tokenizer or "bpe:2048", options.data)
+        tokenizer = make_tokenizer(options.tokenizer or USUAL_TOKENIZER, options.data)
     parts = own_tokens(options.data, tokenizer, options.context_length, options.document_end)
     if processes.first:
         processes.wait()
@@ -182,6 +193,8 @@ def _steps(
         left = None if steps is None or (ended and steps == done) else steps
         return left, None, EVALUATIONS
     seconds = 60 * (MINUTES if options.minutes is None else options.minutes)
+    if processes.first:
+        print("measuring how long a step takes ...", flush=True)
     speed = planning.rehearse(model, tokens, config, processes, options.fsdp)
     spent = torch.tensor(time.perf_counter() - started, device=processes.device)
     seconds -= processes.mean(spent).item()
@@ -256,4 +269,4 @@ def _report(
         if tokenizer:
             per_byte = best["validation_loss"] / _bytes_per_token(tokenizer, validation)
             words += f", {per_byte:.3f} per byte"
-        print(f'{words}\nNow: python -m lib.generation {options.out} "Once"')
+        print(f'{words}\nNow: {command("lib.generation")} {options.out} "Once"')

@@ -72,7 +72,7 @@ class Record:
             with (self.folder / "samples.txt").open("a", encoding="utf-8") as file:
                 file.write(f"--- step {row['step']}, loss {row['validation_loss']:.3f}\n{text}\n")
             if self.evaluations % SHOWN == 0:
-                tqdm.write(f"step {row['step']}: {text!r}")
+                tqdm.write(f"a sample at step {row['step']}: {text!r}")
         self.evaluations += 1
 
     def finish(self, model: LanguageModel, history: list[dict]) -> None:

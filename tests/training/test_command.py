@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
 
+from lib import commands
 from lib.corpora import english
+from lib.downloads import DownloadError
 from lib.generation import GenerationConfig, generate
 from lib.generation import __main__ as writing
 from lib.pretrained import load_pretrained
@@ -290,6 +293,7 @@ def test_a_setting_of_a_draw_is_a_wish_to_draw(trained, capsys):
         (["--minutes", "nan"], r"--minutes must be .*got nan"),
         (["--depth", "0"], "got 0"),
         (["--steps", "9", "--learning-rate", "1e30"], "training stopped at step"),
+        (["--steps", "9", "--out", "note.txt"], "--out note.txt is a file: give a folder"),
         (["--steps", "9", "--out", "."], r"holds other files, and no run\.json"),
         (["--prompt", "", "--out", "new", "--steps", "9"], "--prompt must have 1 to 255 tokens"),
     ],
@@ -312,6 +316,7 @@ def test_a_finished_run_refuses_what_would_change_its_steps(trained, capsys):
     before = (folder / "run.json").read_text()
     for arguments, message in (
         (["--steps", "65", "--seed", "3"], "seed was 0, is 3"),
+        (["--steps", "65", "--tokenizer", "bpe:401"], "--tokenizer bpe:401: the run in"),
         (["--steps", "65", "--width", "64"], "model.d_model was 32, is 64"),
         (["--steps", "50"], "has done 60 steps, more than steps=50"),
     ):
@@ -319,3 +324,45 @@ def test_a_finished_run_refuses_what_would_change_its_steps(trained, capsys):
         assert message in capsys.readouterr().err
     assert (folder / "run.json").read_text() == before
     assert np.isfinite(json.loads(before)["best"]["validation_loss"])
+
+
+@pytest.mark.parametrize("main", [command.main, writing.main, learning.main])
+def test_a_wrong_flag_is_said_in_a_line_with_the_right_one(main, capsys):
+    flag, near = ("--chatz", "--chats") if main is learning.main else ("--seedd", "--seed")
+    given = ["m", "--chats", "c"] if main is learning.main else []
+    with pytest.raises(SystemExit, match="2"):
+        main([*(["m"] if main is writing.main else given), flag, "3"])
+    said = capsys.readouterr().err
+    assert f"{flag} 3 (did you mean {near}?); --help lists all flags" in said
+    assert said.count("\n") == 1
+
+
+def test_what_is_refused_is_not_begun_to_be_written(trained, capsys):
+    assert writing.main([str(trained[0]), "The", "--max-new-tokens", "999"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "shorten the prompt or max_new_tokens" in said.err
+    with pytest.raises(SystemExit, match="2"):
+        writing.main([str(trained[0]), "The", "--temperature"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_the_command_that_is_named_runs_where_the_reader_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(Path.cwd() / ".venv" / "bin" / "python"))
+    assert commands.command("lib.generation") == ".venv/bin/python -m lib.generation"
+    monkeypatch.setattr(sys, "executable", "/elsewhere/python")
+    assert commands.command("lib.generation") == "python -m lib.generation"
+
+
+def test_a_near_name_of_a_folder_is_named(trained, monkeypatch):
+    def nothing(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing)
+    folder = trained[0]
+    monkeypatch.chdir(folder.parent.parent)
+    wrong = f"{folder.parent.name}/{folder.name}x"
+    for name, right in ((wrong, wrong[:-1]), ("smolm2-135m-instruct", "smollm2-135m-instruct")):
+        with pytest.raises((ValueError, DownloadError), match=f"did you mean {right}"):
+            load_pretrained(name)

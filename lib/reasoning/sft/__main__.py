@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from lib.commands import CommandParser, command
 from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
 from lib.reasoning.examples import Example, conversation_example
@@ -50,11 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.reasoning.sft",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser("python -m lib.reasoning.sft", __doc__)
     parser.add_argument("model", help="a folder that lib.training wrote, or smollm2-135m-instruct")
     parser.add_argument("--chats", required=True, help="a file with a chat in JSON on each line")
     parser.add_argument("--out", help="the folder to write (default: the model's name and -chat)")
@@ -104,7 +101,7 @@ def _run(options: argparse.Namespace) -> None:
     print(f"loss of the answers: {losses[0]:.3f} at first, {losses[-1]:.3f} at last")
     if held_out:
         print(f"held out: {before:.3f} before, {_loss(model, held_out):.3f} after, nats per token")
-    print(f"Now: python -m lib.generation {out} --chat")
+    print(f"Now: {command('lib.generation')} {out} --chat")
 
 
 def read_chats(path: str | Path) -> list[list[dict[str, str]]]:
