@@ -1,6 +1,7 @@
 """How many steps fit into some minutes, by a short measurement, and what size suits them."""
 
 import copy
+import statistics
 import time
 from dataclasses import dataclass, replace
 
@@ -45,19 +46,17 @@ def rehearse(
     optimizer = make_optimizer(engine, config.learning_rate, config.weight_decay, config.betas)
     batches = Batches(tokens, config.context_length, config.batch_size, config.seed)
     engine.train()
-    started, step = time.perf_counter(), 0
-    while True:
-        windows = batches.step(step, processes.share()).to(processes.device)
+    times: list[float] = []
+    # The first is slower: memory is asked for, kernels are chosen. Others wait for what else runs
+    # on the machine: the median does not mind.
+    while len(times) < 4 or sum(times[1:]) < seconds:
+        started = time.perf_counter()
+        windows = batches.step(len(times), processes.share()).to(processes.device)
         loss, _ = training_step(engine, optimizer, windows, config, processes)
         loss.item()  # waits for a GPU
-        step += 1
-        if step == 1:  # the first is slower: memory is asked for, kernels are chosen
-            started = time.perf_counter()
         mine = torch.tensor(time.perf_counter() - started, device=processes.device)
-        spent = processes.mean(mine).item()  # so that all stop at the same step
-        if step > 3 and spent > seconds:
-            break
-    each = spent / (step - 1)
+        times.append(processes.mean(mine).item())  # so that all stop at the same step
+    each = statistics.median(times[1:])
     n = non_embedding_parameters(model.config)
     return Speed(each, 6 * n * config.tokens_per_step / each)
 
