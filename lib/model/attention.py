@@ -127,7 +127,7 @@ class Attention(nn.Module):
         width, d_head, bias = config.d_model, config.d_head, config.attention_bias
         self.layer, self.d_head, self.dropout = layer, d_head, config.dropout
         self.heads = (config.n_heads, config.n_kv_heads, config.n_kv_heads)  # H, K, K
-        # W_q, W_k and W_v as one matrix: one large product is quicker than three small ones.
+        # W_q, W_k and W_v as one matrix: one product in place of three.
         self.query_key_value = nn.Linear(width, sum(self.heads) * d_head, bias)
         self.output = nn.Linear(config.n_heads * d_head, width, config.output_bias)
         self.norm_all_heads, self.query_norm, self.key_norm = config.qk_norm_all_heads, None, None
