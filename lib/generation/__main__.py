@@ -13,6 +13,7 @@ weights: speed, and mean surprise on 1,500 tokens of Python's documentation.
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -107,9 +108,11 @@ def _write(
     room = model.config.context_length - len(ids)
     config, text = _settings(options, tokenizer, room), ""
     started = time.perf_counter()
-    for piece in _pieces(model, tokenizer, prompt, ids, config):
-        if not text and isinstance(prompt, str):  # now that nothing refuses it
-            print(prompt, end="")
+    pieces = _pieces(model, tokenizer, prompt, ids, config)
+    first = next(pieces, "")  # what is refused is refused here, before anything is printed
+    if isinstance(prompt, str):
+        print(prompt, end="")
+    for piece in itertools.chain([first], pieces):
         print(piece, end="", flush=True)
         text += piece
     seconds = time.perf_counter() - started
@@ -171,10 +174,11 @@ def _chat(model: LanguageModel, tokenizer: BPETokenizer, options: argparse.Names
 @torch.inference_mode()
 def _measure(options: argparse.Namespace) -> None:
     """Tokens a second and mean surprise with each kind of weights, as a table."""
-    print(f"{'weights':10} {'tokens/s':>9} {'times':>6} {'surprise (nats a token)':>24}")
     first = None
     for weights in WEIGHTS:
         model, tokenizer = _load(options.model, weights)
+        if first is None:
+            print(f"{'weights':10} {'tokens/s':>9} {'times':>6} {'surprise (nats a token)':>24}")
         text = english(20_000)
         ids = torch.tensor([tokenizer.encode(text)[: min(MEASURED, model.config.context_length)]])
         logits = model(ids[:, :-1]).float()

@@ -88,4 +88,8 @@ def _grammar(text: str, tokenizer: BPETokenizer | None) -> Grammar:
         return Grammar.regex(content, tokenizer)
     if not Path(content).is_file():
         raise ValueError(f"there is no file {content}: schema:FILE names a JSON schema")
-    return Grammar.json_schema(json.loads(Path(content).read_text(encoding="utf-8")), tokenizer)
+    try:
+        schema = json.loads(Path(content).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{content} holds no JSON: schema:FILE names a JSON schema") from error
+    return Grammar.json_schema(schema, tokenizer)

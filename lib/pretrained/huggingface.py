@@ -128,7 +128,7 @@ def _weight_files(folder: Path) -> list[str]:
 
 def _read_json(path: Path) -> dict:
     if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} has no {path.name}")
+        raise FileNotFoundError(f"{path.parent} has no {path.name}: give the folder of a model")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or too deep

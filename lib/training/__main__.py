@@ -28,9 +28,10 @@ import torch
 
 from lib.commands import CommandParser
 from lib.training import shapes
+from lib.training.asked import MINUTES, check_options
 from lib.training.config import TrainingConfig
 from lib.training.distributed import start_processes, stop_processes
-from lib.training.own import EVALUATIONS, MINUTES, train_own
+from lib.training.own import EVALUATIONS, train_own
 from lib.training.record import read_run
 
 # Where the command differs from TrainingConfig: None is settled by the model, the text, the time.
@@ -46,6 +47,7 @@ DEFAULTS = dict(
     evaluation_sequences=64,
     checkpoint_every=None,
 )
+FOR_EXPERTS = ("balance_loss", "z_loss", "bias_rate")  # no --kind has experts
 KINDS = dict(steps=int, batch_size=int, learning_rate=float, warmup=int, precision=str)
 KINDS |= dict(evaluate_every=int, checkpoint_every=int, checkpoint_segments=int)
 HELP = dict(
@@ -85,10 +87,12 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options given; what is left out comes from the run in --out, if there is one."""
     parser = _parser()
     out = parser.parse_args(arguments).out
-    if out and (run := read_run(Path(out))):
+    run = read_run(Path(out)) if out else None
+    if run:
         parser.set_defaults(**run["options"])
     options = parser.parse_args(arguments)
     options.betas = tuple(options.betas)
+    check_options(options, run)
     return options
 
 
@@ -121,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", choices=["cpu", "cuda", "mps"])
     add("--fsdp", action="store_true", help="shard the model over the processes")
     for field in dataclasses.fields(TrainingConfig):
+        if field.name in FOR_EXPERTS:
+            continue
         flag = "--" + field.name.replace("_", "-")
         default = DEFAULTS.get(field.name, field.default)
         if field.type is bool:

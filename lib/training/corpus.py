@@ -24,9 +24,11 @@ def make_tokenizer(name: str, data: str | os.PathLike) -> BPETokenizer:
     if name == "bytes":
         return byte_tokenizer()
     if not name.startswith("bpe:"):
-        if not Path(name).exists():
+        files = [Path(name), *(Path(name) / f"tokenizer.{end}" for end in ("json", "model"))]
+        if not any(path.is_file() for path in files):
             raise ValueError(
-                f"tokenizer {name!r} is neither 'bytes' nor like 'bpe:2048' nor a file or folder"
+                f"tokenizer {name!r} is neither 'bytes' nor like 'bpe:2048' nor a tokenizer.json "
+                "or a folder with one"
             )
         return BPETokenizer.load(name)
     size = name.removeprefix("bpe:")

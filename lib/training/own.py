@@ -5,7 +5,6 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,8 @@ import torch
 from lib.commands import command
 from lib.files import write_file
 from lib.model import LanguageModel
-from lib.settings import require
 from lib.tokenization import BPETokenizer
-from lib.training import planning, shapes
+from lib.training import asked, planning, shapes
 from lib.training.checkpoints import NAME, checkpoints
 from lib.training.config import TrainingConfig
 from lib.training.corpus import english_tokens, make_tokenizer, own_tokens
@@ -24,11 +22,6 @@ from lib.training.loop import train
 from lib.training.record import Record, read_run
 
 EVALUATIONS = 20  # in a run, and as many checkpoints
-USUAL_TOKENIZER = "bpe:2048"
-MINUTES = 5.0  # where neither steps nor minutes are given
-# What follows from the number of steps, or is no part of a run that goes on.
-NOT_KEPT = ("out", "steps", "minutes", "history", "device", "fsdp", "evaluate_every")
-NOT_KEPT += ("checkpoint_every", "size")
 
 
 def train_own(options: argparse.Namespace, processes: Processes) -> None:
@@ -37,17 +30,9 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
     Raises ValueError with a sentence for whatever does not fit.
     """
     started = time.perf_counter()
-    if options.minutes is not None:
-        require("--minutes", options.minutes, "(0, inf)")
     folder = Path(options.out) if options.out else None
-    if folder and folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out {folder} is a file: give a folder, which is made if need be")
     before = read_run(folder) if folder else None
-    if before and (had := before["options"].get("tokenizer")) != options.tokenizer:
-        raise ValueError(
-            f"--tokenizer {options.tokenizer}: the run in {folder} has {had or USUAL_TOKENIZER}; "
-            "leave --tokenizer out, or give --out a new folder"
-        )
+    late = asked.unheeded(options, before) if before else ""
     done = _done(folder) if folder else 0
     processes.wait()  # all have looked before anything is written
     if processes.first:
@@ -56,13 +41,21 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
     vocab_size = options.vocab_size or (tokenizer.vocab_size if tokenizer else 256)
     if (most := max(int(part.max()) for part in (training, validation))) >= vocab_size:
         raise ValueError(f"a token is {most}, and --vocab-size is only {vocab_size}")
+    if (least := min(int(part.min()) for part in (training, validation))) < 0:
+        raise ValueError(f"a token is {least}: tokens are counted from 0")
+    prompt = _prompt(options, tokenizer, validation)
     torch.manual_seed(options.seed)  # all processes begin with the same weights
-    model = LanguageModel(_shape(options, vocab_size))
+    model = LanguageModel(asked.shape(options, vocab_size))
     config = _settle(options, model, processes)
     steps, speed, evaluations = _steps(
         options, before, done, config, model, training, processes, started
     )
     if steps is None:
+        if late:
+            raise ValueError(
+                f"{folder} is trained: {done} steps, so {late} would change nothing; leave it out, "
+                "or give --out a new folder"
+            )
         if processes.first:
             print(f"{folder} is trained: {done} steps. Give more --steps or --minutes to go on")
         return
@@ -79,9 +72,8 @@ def train_own(options: argparse.Namespace, processes: Processes) -> None:
             )
     record = None
     if folder and processes.first:
-        prompt = _prompt(options, tokenizer, validation)
         record = Record(folder, tokenizer, prompt)
-        kept = {k: v for k, v in vars(options).items() if k not in NOT_KEPT}
+        kept = {k: v for k, v in vars(options).items() if k not in asked.NOT_KEPT}
         record.start(model, kept, steps)
     processes.wait()
     alone = record if record and not options.fsdp else None  # a sharded model is in no one's hands
@@ -109,49 +101,25 @@ def _read(
 ) -> tuple[BPETokenizer | None, np.ndarray, np.ndarray]:
     """Tokenizer, training tokens and validation tokens; the first process makes what is kept."""
     if options.data is None:
-        if options.tokenizer not in (None, "bytes"):
-            raise ValueError("--tokenizer needs --data, a text file of yours; without it, bytes")
         tokenizer = make_tokenizer("bytes", "")
         return tokenizer, *english_tokens(options.context_length)
-    array = Path(options.data).suffix == ".npy"
-    if array and not options.vocab_size:
-        raise ValueError("--data with .npy needs --vocab-size: the array does not tell it")
-    if not Path(options.data).is_file():
-        raise ValueError(f"there is no file {options.data}: --data is a text file of yours")
     if not processes.first:
         processes.wait()  # the first encodes the text, the others read what it wrote
     tokenizer = None
     if folder and (folder / "tokenizer.json").is_file():
         tokenizer = BPETokenizer.load(folder)
-    elif not array:
-        tokenizer = make_tokenizer(options.tokenizer or USUAL_TOKENIZER, options.data)
+    elif Path(options.data).suffix != ".npy":
+        tokenizer = make_tokenizer(options.tokenizer or asked.USUAL_TOKENIZER, options.data)
     parts = own_tokens(options.data, tokenizer, options.context_length, options.document_end)
     if processes.first:
         processes.wait()
     return tokenizer, *parts
 
 
-def _shape(options: argparse.Namespace, vocab_size: int) -> Any:
-    if options.size and options.depth is not None:
-        raise ValueError("--size is a --depth by name: give one of the two")
-    if options.depth is None:
-        options.depth = shapes.SIZES[options.size or "tiny"]
-    return shapes.shape(
-        options.kind,
-        vocab_size,
-        options.context_length,
-        options.depth,
-        width=options.width,
-        heads=options.heads,
-        feedforward=options.feedforward,
-        dropout=options.dropout,
-    )
-
-
 def _settle(
     options: argparse.Namespace, model: LanguageModel, processes: Processes
 ) -> TrainingConfig:
-    """The configuration for one step; what the dial sets goes into the options."""
+    """The configuration so far; what the dial sets goes into the options."""
     if options.batch_size is None:
         options.batch_size = shapes.batch_size(processes.count, options.accumulate)
     if options.learning_rate is None:
@@ -159,9 +127,7 @@ def _settle(
         options.learning_rate = shapes.learning_rate(model.config, tokens)
     if options.precision is None:
         options.precision = "float32" if processes.device.type == "cpu" else "bfloat16"
-    names = {f.name for f in dataclasses.fields(TrainingConfig)} - set(NOT_KEPT)
-    settings = {name: getattr(options, name) for name in names}
-    return TrainingConfig(**settings | {"steps": 10**6, "warmup": options.warmup or 0})
+    return asked.training_config(options)
 
 
 def _done(folder: Path) -> int:
@@ -182,8 +148,6 @@ def _steps(
     """Steps in all (None where none is left to do), what was measured for it, evaluations."""
     planned = before["steps"] if before else 0
     ended = before is not None and before.get("ended", True)  # a kill may come after the last step
-    if options.steps is not None and options.minutes is not None:
-        raise ValueError("--steps and --minutes both say when to end: give one of the two")
     steps = options.steps
     if steps is None and (done < planned or (before and not ended)):
         steps = planned
@@ -192,7 +156,7 @@ def _steps(
     if steps is not None or (before and options.minutes is None):
         left = None if steps is None or (ended and steps == done) else steps
         return left, None, EVALUATIONS
-    seconds = 60 * (MINUTES if options.minutes is None else options.minutes)
+    seconds = 60 * (asked.MINUTES if options.minutes is None else options.minutes)
     if processes.first:
         print("measuring how long a step takes ...", flush=True)
     speed = planning.rehearse(model, tokens, config, processes, options.fsdp)

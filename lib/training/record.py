@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from lib.commands import require_writable
 from lib.files import atomic_write, write_file
 from lib.generation import GenerationConfig, generate
 from lib.model import LanguageModel
@@ -45,11 +46,6 @@ class Record:
         """
         if not self.state:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            if self.folder.is_dir() and any(self.folder.iterdir()):
-                raise ValueError(
-                    f"{self.folder} holds other files, and no run.json of this command: give --out "
-                    "a new folder"
-                )
             with atomic_write(self.folder, folder=True) as path:
                 save_model(path, model, self.tokenizer)
                 write_file(path / "run.json", json.dumps({"options": options, "steps": steps}))
@@ -105,12 +101,20 @@ class Record:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """What run.json says of the run in a folder; None where there is none.
+    """What run.json says of the run in a folder; None where a new one can be made.
 
-    Raises ValueError for a file that this command did not write.
+    Raises ValueError for a file that this command did not write, and for a place that is taken.
     """
     path = folder / "run.json"
     if not path.is_file():
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out {folder} is a file: give a folder, which is made if need be")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder} holds other files, and no run.json of this command: give --out a new "
+                "folder"
+            )
+        require_writable("--out", folder)
         return None
     try:
         state = json.loads(path.read_text(encoding="utf-8"))

@@ -294,6 +294,18 @@ def test_a_setting_of_a_draw_is_a_wish_to_draw(trained, capsys):
         (["--depth", "0"], "got 0"),
         (["--steps", "9", "--learning-rate", "1e30"], "training stopped at step"),
         (["--steps", "9", "--out", "note.txt"], "--out note.txt is a file: give a folder"),
+        (["--steps", "9", "--out", "note.txt/new"], "note.txt/new: note.txt is a file"),
+        (["--steps", "9", "--history", "new/h.json"], "--history new/h.json: give a file, in a"),
+        (["--tokenizer", "."], r"tokenizer '\.' is neither 'bytes' nor like 'bpe:2048'"),
+        (["--tokenizer", ""], "--tokenizer is empty: give it a value, or leave it out"),
+        (["--batch-size", "-1"], "--batch-size must be an integer at least 1, got -1"),
+        (["--seed", "9" * 20], "--seed must be an integer at least 0, got 999"),
+        (["--steps", "-1"], r"--steps must be an integer in \[1, 1e8\), got -1"),
+        (["--vocab-size", "0"], r"--vocab-size must be an integer in \[1, 1e9\], got 0"),
+        (
+            ["--data", "tokens.npy", "--vocab-size", "9"],
+            "--tokenizer is for a text, and tokens.npy",
+        ),
         (["--steps", "9", "--out", "."], r"holds other files, and no run\.json"),
         (["--prompt", "", "--out", "new", "--steps", "9"], "--prompt must have 1 to 255 tokens"),
     ],
@@ -302,6 +314,7 @@ def test_each_refusal_is_a_sentence(text, tmp_path, monkeypatch, capsys, argumen
     (tmp_path / "note.txt").write_text("mine")
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9 " * 9000)
     (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "tokens.npy").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     usual = [] if "--depth" in arguments else ["--depth", "1"]
     tokens = [] if "--tokenizer" in arguments else ["--tokenizer", "bytes"]
@@ -319,6 +332,8 @@ def test_a_finished_run_refuses_what_would_change_its_steps(trained, capsys):
         (["--steps", "65", "--tokenizer", "bpe:401"], "--tokenizer bpe:401: the run in"),
         (["--steps", "65", "--width", "64"], "model.d_model was 32, is 64"),
         (["--steps", "50"], "has done 60 steps, more than steps=50"),
+        (["--size", "small"], "--size small is --depth 6: the run in"),
+        (["--width", "64"], "60 steps, so --width 64 would change nothing"),
     ):
         assert command.main(["--device", "cpu", "--out", str(folder), *arguments]) == 2
         assert message in capsys.readouterr().err
@@ -335,6 +350,56 @@ def test_a_wrong_flag_is_said_in_a_line_with_the_right_one(main, capsys):
     said = capsys.readouterr().err
     assert f"{flag} 3 (did you mean {near}?); --help lists all flags" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--batch-size", "0"], ["--tokenizer", "bytes", "--out", "."], ["--weight-decay", "nan"]],
+)
+def test_what_the_options_say_is_checked_before_the_text_is_read(
+    text, tmp_path, monkeypatch, capsys, options
+):
+    monkeypatch.chdir(text.parent)
+    arguments = ["--data", "my.txt", "--out", str(tmp_path / "new"), *options]
+    assert command.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--passes", "inf"], r"--passes must be in \(0, 1e6\], got inf"),
+        (["--passes", "0"], r"--passes must be in \(0, 1e6\], got 0"),
+        (["--batch-size", "0"], "batch_size must be an integer at least 1, got 0"),
+        (["--out", "chats.jsonl/new"], "chats.jsonl is a file, so give a name beside it"),
+        (["--out", ""], "exists already: give --out a new folder"),
+        (["--chats", "latin1.jsonl"], "latin1.jsonl is not UTF-8: byte 0xe9"),
+        (["--chats", "robot.jsonl"], "line 1 is no chat .role must be one of system, user, assis"),
+    ],
+)
+def test_each_refusal_of_fine_tuning_is_a_sentence_before_any_work(
+    trained, tmp_path, monkeypatch, capsys, arguments, message
+):
+    chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    (tmp_path / "chats.jsonl").write_text(json.dumps(chat))
+    (tmp_path / "robot.jsonl").write_text(json.dumps(chat).replace("user", "robot"))
+    (tmp_path / "latin1.jsonl").write_bytes(b"caf\xe9")
+    monkeypatch.chdir(tmp_path)
+    given = [str(trained[0]), "--chats", "chats.jsonl", "--out", "new", *arguments]
+    assert learning.main(given) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert re.search(message, said.err)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_prompt_is_printed_once_whatever_comes(trained, monkeypatch, capsys):
+    for pieces in ((), ("", "", "x")):
+        monkeypatch.setattr(writing, "stream_text", lambda *_, pieces=pieces: iter(pieces))
+        assert writing.main([str(trained[0]), "The", "--quiet"]) == 0
+        assert capsys.readouterr().out == "The" + "".join(pieces) + "\n"
 
 
 def test_what_is_refused_is_not_begun_to_be_written(trained, capsys):
@@ -355,7 +420,7 @@ def test_the_command_that_is_named_runs_where_the_reader_stands(tmp_path, monkey
     assert commands.command("lib.generation") == "python -m lib.generation"
 
 
-def test_a_near_name_of_a_folder_is_named(trained, monkeypatch):
+def test_a_near_name_of_a_folder_is_named(trained, monkeypatch, capsys):
     def nothing(*_, **__):
         raise OSError
 
@@ -366,3 +431,6 @@ def test_a_near_name_of_a_folder_is_named(trained, monkeypatch):
     for name, right in ((wrong, wrong[:-1]), ("smolm2-135m-instruct", "smollm2-135m-instruct")):
         with pytest.raises((ValueError, DownloadError), match=f"did you mean {right}"):
             load_pretrained(name)
+    Path("chats.jsonl").write_text('[{"role": "user", "content": "a"}]')
+    assert learning.main([wrong, "--chats", "chats.jsonl"]) == 2
+    assert f"did you mean {wrong[:-1]}" in capsys.readouterr().err

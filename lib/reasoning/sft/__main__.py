@@ -10,6 +10,7 @@ control tokens of lib.training's tokenizers are made for.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -19,16 +20,20 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from lib.commands import CommandParser, command
+from lib.commands import CommandParser, command, require_writable
+from lib.downloads import DownloadError
 from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
 from lib.reasoning.examples import Example, conversation_example
 from lib.reasoning.sft import SFTConfig, pack, sft, sft_loss
+from lib.settings import require
 from lib.tokenization import BPETokenizer
 from lib.training import save_model
 from lib.training.loop import no_bars
+from lib.training.tokens import lines_of
 
 FEW = 20  # steps
+ROLES = ("system", "user", "assistant")
 START, END = "<|im_start|>", "<|im_end|>"
 EXAMPLE = '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}'
 CHATML = (
@@ -44,9 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         _run(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, DownloadError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -63,12 +71,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    chats = read_chats(options.chats)
-    out = Path(options.out or f"{Path(options.model).name}-chat")
-    if not options.out and Path(options.model).parent != Path():
-        out = Path(options.model).parent / out
+    require("--passes", options.passes, "(0, 1e6]")
+    config = SFTConfig(
+        steps=1,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+    )
+    out = Path(f"{options.model.rstrip('/')}-chat" if options.out is None else options.out)
     if out.exists():
         raise ValueError(f"{out} exists already: give --out a new folder")
+    require_writable("--out", out)
+    chats = read_chats(options.chats)
     model, tokenizer = load_pretrained(options.model)
     if tokenizer is None:
         raise ValueError(f"{options.model} has no tokenizer: chats need one")
@@ -77,12 +91,7 @@ def _run(options: argparse.Namespace) -> None:
     held_out = examples[::10] if len(examples) >= 10 else []
     learned = [example for i, example in enumerate(examples) if i % 10 or not held_out]
     steps = max(1, math.ceil(options.passes * len(learned) / options.batch_size))
-    config = SFTConfig(
-        steps=steps,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        seed=options.seed,
-    )
+    config = dataclasses.replace(config, steps=steps)
     before = _loss(model, held_out)
     print(f"{len(learned)} chats to learn from, {len(held_out)} held out, {steps} steps")
     if steps < FEW:
@@ -109,17 +118,17 @@ def read_chats(path: str | Path) -> list[list[dict[str, str]]]:
     path, chats = Path(path), []
     if not path.is_file():
         raise ValueError(f"there is no file {path}: --chats names a file with a chat on each line")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         try:
             chat = json.loads(line)
             chat = chat["messages"] if isinstance(chat, dict) else chat
-            if not all(isinstance(m["role"], str) and isinstance(m["content"], str) for m in chat):
-                raise TypeError("role and content must be texts")
+            if not all(m["role"] in ROLES and isinstance(m["content"], str) for m in chat):
+                raise TypeError(f"role must be one of {', '.join(ROLES)}, and content a text")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path.name}, line {number} is no chat ({error!r:.80}): it must be like {EXAMPLE}"
+                f"{path.name}, line {number} is no chat ({error!s:.80}): it must be like {EXAMPLE}"
             ) from error
         chats.append(chat)
     if not chats:
