@@ -38,8 +38,8 @@ def load_pretrained(
     if not isinstance(name, str | Path):
         raise ValueError(f"name must be a text or a path, got {shortened(name)}")
     path, name = Path(name), str(name)
-    # No system has such a path, and Path("") is the folder where one stands.
-    if not name or len(name) > 4096 or "\0" in name or max(map(len, name.split("/"))) > 255:
+    # No system has such a path.
+    if len(name) > 4096 or "\0" in name or max(map(len, name.split("/"))) > 255:
         raise ValueError(f"unknown model {shortened(name)}")
     if name.startswith("~"):
         with contextlib.suppress(RuntimeError):  # a user that there is not
