@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import os
 import tempfile
 import typing
@@ -23,6 +24,17 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("course")
+
+# What is imported while tests are collected stays; to search it for garbage again and again, and
+# the many small objects of the tests as often as by default, takes a tenth of the time.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    gc.enable()
+
 
 # A solved exercise is noted in the reader's state folder: not in that of who runs the tests.
 _STATE = tempfile.TemporaryDirectory(prefix="state-")  # goes with the process

@@ -4,6 +4,7 @@ A checkpoint is a folder `step-00000100` with three files: `model.safetensors`,
 `optimizer.safetensors`, and `state.json` (the step, the history, the random number generators, the
 settings). It is written under another name and then renamed, so that a folder of that name is
 complete, whenever the process was killed. No file can run code when it is read (pickle can).
+`torch.distributed.checkpoint` takes half a second to import, so only who saves or loads does.
 """
 
 import json
@@ -18,12 +19,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_state_dict,
-    set_state_dict,
-)
 
 from lib.files import atomic_write
 from lib.training.distributed import Processes
@@ -59,6 +54,8 @@ def save_checkpoint(
 
     Raises DivergedError, and writes nothing, for a weight or an optimizer state that is not finite.
     """
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights, optimizer_state = get_state_dict(model, optimizer, options=options)
     # Of sharded models only the first process is given what is to be written.
@@ -101,6 +98,12 @@ def load_checkpoint(
     Raises ValueError, and changes nothing, if a file is damaged or lacks a part, or if the steps
     that were done would have been others with these `settings`.
     """
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_model_state_dict,
+        set_state_dict,
+    )
+
     try:
         state = _read_state(path)
         weights = load_file(path / "model.safetensors")
