@@ -23,6 +23,7 @@ SKIPPED_FOLDERS = {
     "dist-packages", "test", "tests", "tkinter", "turtledemo",
 }  # fmt: skip
 SHORTEST_DOCSTRING = 60  # characters
+BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")  # where statements hold others
 
 TINY_SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -77,7 +78,10 @@ def _docstrings(file: Path) -> Iterator[str]:
     except (OSError, SyntaxError, ValueError):  # not ours to mend: skip it
         return
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
+    statements = [tree]
+    for node in statements:  # grows while it runs; ast.walk's order, without the expressions
+        for block in BLOCKS:
+            statements += getattr(node, block, ())
         text = ast.get_docstring(node) if isinstance(node, kinds) else None
         if text and len(text) >= SHORTEST_DOCSTRING:
             yield text
