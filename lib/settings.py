@@ -4,6 +4,7 @@ A bool is no number, nor is "16", and NaN is in no range.
 """
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ def require(name: str, value: Any, interval: str, *, whole: bool = False) -> Non
 
     With `whole`, it must be an integer too. The message names the setting, the range and the value.
     """
-    low, high = (float(part) for part in interval[1:-1].split(","))
+    low, high = _ends(interval)
     kind = numbers.Integral if whole else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool):
         above = value > low or (interval[0] == "[" and value == low)
@@ -31,6 +32,12 @@ def require(name: str, value: Any, interval: str, *, whole: bool = False) -> Non
         words = f"in {interval}"
     words = f"an integer {words}".strip() if whole else words
     raise ValueError(f"{name} must be {words}, got {shortened(value)}")
+
+
+@functools.cache
+def _ends(interval: str) -> tuple[float, float]:
+    low, high = interval[1:-1].split(",")
+    return float(low), float(high)
 
 
 def _fits(value: Any, whole: bool) -> bool:
@@ -68,7 +75,7 @@ def require_all(settings: Any, ranges: Mapping[str, str], skip: Iterable[str] = 
         object.__setattr__(settings, field.name, value)
         if field.name in skip or (value is None and NoneType in kinds):
             continue
-        kinds -= {NoneType}
+        kinds = kinds - {NoneType}
         if kinds and kinds <= {int, float}:
             interval = ranges.get(field.name, "(-inf, inf)")
             require(field.name, value, interval, whole=float not in kinds)
@@ -91,6 +98,8 @@ def shortened(value: Any, most: int = 60) -> str:
 
 def _pythons_own(value: Any) -> Any:
     """A number as int or float: NumPy's overflow, and no JSON holds them, nor fractions."""
+    if value is None or type(value) in (str, bool):
+        return value
     if type(value) in (tuple, list):
         return type(value)(map(_pythons_own, value))
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -103,8 +112,9 @@ def _pythons_own(value: Any) -> Any:
         return value
 
 
-def _kinds(annotation: Any) -> set:
+@functools.cache
+def _kinds(annotation: Any) -> frozenset:
     """The types that an annotation allows, None as NoneType."""
     if get_origin(annotation) in (Union, UnionType):
-        return set().union(*map(_kinds, get_args(annotation)))
-    return {NoneType if annotation is None else annotation}
+        return frozenset().union(*map(_kinds, get_args(annotation)))
+    return frozenset({NoneType if annotation is None else annotation})

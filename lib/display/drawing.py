@@ -241,22 +241,26 @@ class Drawing:
         return small_png(canvas.buffer_rgba())
 
 
+NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
 def escape(text: str) -> str:
     """Escape markup; put � for what XML may not hold (control characters, lone surrogates)."""
-    text = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
-    return html.escape(text)
+    return html.escape(NOT_IN_XML.sub("\ufffd", text))
 
 
 def _number(value: Number) -> str:
-    return f"{round(float(value), 2):.10g}"
+    return str(value) if type(value) is int else f"{round(float(value), 2):.10g}"
 
 
 def element(name: str, attributes: dict[str, Any], tip: str = "", text: str = "") -> str:
     """Return an SVG element; `tip` becomes its title. Texts among the attributes are escaped."""
-    pairs = "".join(
-        f' {key}="{value if isinstance(value, str) else _number(value)}"'
-        for key, value in attributes.items()
+    pairs = "".join(  # of a list: a widget draws hundreds of these at each move
+        [
+            f' {key}="{value if isinstance(value, str) else _number(value)}"'
+            for key, value in attributes.items()
+        ]
     )
     inside = f"<title>{escape(tip)}</title>" if tip else ""
-    inside += escape(text)
+    inside += escape(text) if text else ""
     return f"<{name}{pairs}>{inside}</{name}>" if inside else f"<{name}{pairs}/>"

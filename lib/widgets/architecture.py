@@ -5,6 +5,7 @@ wanted, the published one or another, with what differs marked. A click on a box
 turns the setting that it shows, and a second click turns it back.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,12 @@ def architecture_explorer(start: str = "Qwen3 0.6B") -> Explorer:
 
 
 def _published(state: State) -> ModelConfig:
-    return GALLERY[state.start].config()
+    return _config(state.start)
+
+
+@functools.cache
+def _config(name: str) -> ModelConfig:
+    return GALLERY[name].config()
 
 
 def _heads(state: State) -> list[Any]:

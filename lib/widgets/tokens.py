@@ -66,7 +66,9 @@ def _check(tokenizer: Any) -> None:
 
 def bpe_tokens(tokenizer: BPETokenizer, ids: list[int]) -> list[Token]:
     """Tokens with their bytes; bytes that are no whole character show in hexadecimal."""
-    return [Token(i, label_of(tokenizer.id_to_bytes(i)), tokenizer.id_to_bytes(i)) for i in ids]
+    data = {i: tokenizer.id_to_bytes(i) for i in set(ids)}
+    tokens = {i: Token(i, label_of(data[i]), data[i]) for i in data}
+    return [tokens[i] for i in ids]
 
 
 def label_of(data: bytes) -> str:

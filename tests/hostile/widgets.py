@@ -32,6 +32,7 @@ TEXTS += [FAMILY, "e" + "\u0301" * 199, "\u202eא", "\ufeff\ufffe\uffff", "$x$ %
 NUMBERS = [-(10**9), 10**9, 1e308, -1e308, 5e-324, True, "nan", b"1", np.float32("nan"), 10**400]
 NUMBERS += [np.int64(3), torch.tensor(1), torch.tensor([]), -0.0, 0.5, ("a", "a"), (-5, 10**9)]
 ALL = [*VALUES, *TEXTS, *NUMBERS]
+NAMED = [(f"{value!r:.20}", value) for value in ALL]
 
 
 @functools.cache
@@ -67,7 +68,7 @@ WIDGETS = {
 @functools.cache
 def widget(name: str) -> Explorer:
     explorer = WIDGETS[name]()
-    explorer.raise_errors = True
+    explorer.raise_errors, explorer.first = True, explorer.picture.current()
     return explorer
 
 
@@ -76,6 +77,16 @@ def picture(content: str) -> None:
     root = tree.fromstring(content)
     numbers = [e.get(key, "0") for e in root.iter() for key in ("x", "y", "width", "height")]
     assert not any("nan" in number or "inf" in number for number in numbers), numbers
+
+
+def back(explorer: Explorer) -> None:
+    """Show the first state again, as it was drawn the first time."""
+    content = explorer.picture.content
+    explorer.picture.content = lambda state: explorer.first
+    try:
+        explorer.set(explorer.initial)
+    finally:
+        explorer.picture.content = content
 
 
 def drawn(name: str, field: str, value: object) -> None:
@@ -90,7 +101,7 @@ def moved(name: str, field: str, value: object) -> None:
         explorer.set(dataclasses.replace(explorer.initial, **{field: value}))
         picture(explorer.picture.current())
     finally:
-        explorer.set(explorer.initial)
+        back(explorer)
 
 
 def touched(name: str, field: str, value: object) -> None:
@@ -100,7 +111,7 @@ def touched(name: str, field: str, value: object) -> None:
         explorer._touched({"new": {"changes": {field: value}}})
         picture(explorer.picture.current())
     finally:
-        explorer.set(explorer.initial)
+        back(explorer)
 
 
 def fields(name: str) -> list[str]:
@@ -108,12 +119,12 @@ def fields(name: str) -> list[str]:
 
 
 CASES = [
-    (f"{name}.{act.__name__}({field}={value!r:.20})",
+    (f"{name}.{act.__name__}({field}={shown})",
      lambda a=act, n=name, f=field, v=value: a(n, f, v))
     for name in WIDGETS
     for field in fields(name)
-    for act, values in ((drawn, ALL[::2]), (moved, ALL[1::2]), (touched, ALL[::3]))
-    for value in values
+    for act, values in ((drawn, NAMED[::2]), (moved, NAMED[1::2]), (touched, NAMED[::3]))
+    for shown, value in values
 ]  # fmt: skip
 CASES += [
     (f"{name}.{act}({value!r:.20})", lambda n=name, a=act, v=value: getattr(widget(n), a)(v))
@@ -143,8 +154,7 @@ ROUTED = {
     "on meta": LOGITS.to("meta"),
 }
 CASES += [(f"routing(logits: {n})", lambda v=v: routing_explorer(v)) for n, v in ROUTED.items()]
-for value in ALL:
-    name = f"{value!r:.20}"
+for name, value in NAMED:
     CASES += [
         (f"routing(words={name})", lambda v=value: routing_explorer(None, v)),
         (f"architecture({name})", lambda v=value: architecture_explorer(v)),
