@@ -119,6 +119,8 @@ class Nfa:
             waiting += new
         if self.start not in useful:
             raise ValueError("no text fits: what is asked for contradicts itself")
+        if len(useful) == len(self):
+            return
         self.edges = [[e for e in edges if e[2] in useful] for edges in self.edges]
         self.free = [[t for t in free if t in useful] for free in self.free]
 

@@ -8,6 +8,7 @@ than ten seconds. The exit status is 1 if there is one of the last two.
 
 import argparse
 import contextlib
+import gc
 import importlib
 import io
 import linecache
@@ -83,6 +84,8 @@ def main() -> int:
     parser.add_argument("--asked", action="store_true", help="the rooms come by standard input")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    gc.freeze()  # torch stays: no use in searching it for garbage again and again
+    gc.set_threshold(20_000, 20, 20)
     with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder  # what the cases write goes with it
         asked = map(str.strip, sys.stdin) if options.asked else options.rooms or ROOMS
