@@ -2,7 +2,7 @@ import contextlib
 import struct
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 
 import gguf
 import numpy as np
@@ -35,18 +35,32 @@ PROMPTS = [
 ]
 
 
+@cache
+def parsed(path, parser=gguf.GGUFReader):
+    """What gguf reads of a file, which takes seconds: once, and not of NumPy's slow memmaps."""
+    memmap = np.memmap
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            np, "memmap", lambda *args, **kwargs: memmap(*args, **kwargs).view(np.ndarray)
+        )
+        return parser(path)
+
+
 @pytest.fixture(scope="module")
 def reference_model():
     path = smollm2_path()
-    return transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32
-    ).eval()
+    with pytest.MonkeyPatch.context() as patch:  # transformers asks for both again and again
+        patch.setattr(gguf, "GGUFReader", parsed)
+        patch.setattr(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map))
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32
+        ).eval()
 
 
 @pytest.fixture(scope="module")
 def reference_tokenizer():
     """SmolLM2's published pipeline: digits one by one, then byte-level BPE."""
-    fields = gguf.GGUFReader(smollm2_path()).fields
+    fields = parsed(str(smollm2_path())).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     kinds = fields["tokenizer.ggml.token_type"].contents()
     merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]

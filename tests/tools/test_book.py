@@ -28,7 +28,9 @@ ALONE = [widget for widget in WIDGETS if not widget.of_chapter]
 @pytest.fixture(scope="module")
 def explorers(smollm2):
     """The widgets themselves, each made once."""
-    return {widget.name: widget.make() for widget in ALONE}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.book.widgets.course_model", lambda: smollm2)
+        return {widget.name: widget.make() for widget in ALONE}
 
 
 def shown(data, place):

@@ -6,6 +6,7 @@ its controls, each at a few values, in every combination. The rest stays at the 
 
 import ast
 import contextlib
+import functools
 import io
 import re
 from collections.abc import Callable
@@ -18,7 +19,9 @@ import nbformat
 
 from lib.diagrams.gallery import GALLERY
 from lib.experiments import cold_start
+from lib.model import LanguageModel
 from lib.pretrained import load_pretrained
+from lib.tokenization import BPETokenizer
 from lib.widgets import beam_tree, compute, tokens, tour
 from lib.widgets.architecture import NONE, PUBLISHED
 from lib.widgets.explorer import Explorer
@@ -50,9 +53,15 @@ def _of_model(module: str, function: str) -> Callable[[], Explorer]:
 
     def make() -> Explorer:
         explorer = getattr(import_module(f"lib.widgets.{module}"), function)
-        return explorer(*load_pretrained("smollm2-135m-instruct"))
+        return explorer(*course_model())
 
     return make
+
+
+@functools.cache
+def course_model() -> tuple[LanguageModel, BPETokenizer]:
+    """SmolLM2 and its tokenizer, read once for all widgets."""
+    return load_pretrained("smollm2-135m-instruct")
 
 
 def _alone(module: str, function: str) -> Callable[[], Explorer]:
