@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
@@ -83,8 +84,11 @@ class Frames(Generic[S, A]):
         text = io.StringIO()
         try:
             with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "frame"}):
-                self._figure.savefig(text, format="svg", metadata=NO_METADATA)
+                # savefig would draw twice: first for a layout, which is settled here.
+                FigureCanvasSVG(self._figure).print_svg(text, metadata=NO_METADATA)
         finally:
+            self._figure.set_canvas(self._canvas)
+            self._figure.set_dpi(DPI)
             self._set_animated(True)
             self._background = None
         # matplotlib's style sheet would hold for every SVG of the page; here the root has it.

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from lib.diagrams.gallery import GALLERY
+from lib.generation.drafts import first_layers
 from lib.widgets import DrawingPicture, Dropdown, IntSlider
 from tests.widgets.examples import Panels, three_panels, tokens
 from tools.book import checking, gallery, sources
@@ -27,10 +28,15 @@ ALONE = [widget for widget in WIDGETS if not widget.of_chapter]
 
 @pytest.fixture(scope="module")
 def explorers(smollm2):
-    """The widgets themselves, each made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tools.book.widgets.course_model", lambda: smollm2)
-        return {widget.name: widget.make() for widget in ALONE}
+    """The widgets themselves, each made once; a search on two layers shows as much as on thirty."""
+    model, tokenizer = smollm2
+    found = {}
+    for widget in ALONE:
+        whole = model if widget.name != "beam_tree" else first_layers(model, 2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tools.book.widgets.course_model", lambda whole=whole: (whole, tokenizer))
+            found[widget.name] = widget.make()
+    return found
 
 
 def shown(data, place):
