@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from lib.generation import __main__ as writing
 from lib.pretrained import load_pretrained
 from lib.reasoning.sft import __main__ as learning
 from lib.training import __main__ as command
-from lib.training import loop, shapes
+from lib.training import loop, planning, shapes
 from lib.training.checkpoints import checkpoints
 from lib.training.planning import Speed, evaluations_for, steps_for
 from tests.library import ROOT
@@ -42,6 +43,15 @@ def python(*arguments, text=None):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short():
+    """Samples of a few tokens, and speed measured in half a second: most of the time goes there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lib.training.record.LENGTH", 12)
+        patch.setattr("lib.training.planning.rehearse", partial(planning.rehearse, seconds=0.5))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +204,7 @@ def test_a_longer_run_killed_before_its_next_evaluation_goes_on_to_its_new_end(
 
 def test_minutes_choose_the_steps(text, tmp_path, capsys):
     folder = tmp_path / "run"
-    options = ["--data", str(text), "--out", str(folder), *SMALL, "bytes", "--minutes", "0.1"]
+    options = ["--data", str(text), "--out", str(folder), *SMALL, "bytes", "--minutes", "0.05"]
     assert command.main(options) == 0
     assert "Chinchilla's law" in capsys.readouterr().out
     steps = json.loads((folder / "run.json").read_text())["steps"]
