@@ -1,6 +1,7 @@
-"""Run by test_distributed under torchrun: train, lose the last checkpoint, train again.
+"""Run by test_distributed under torchrun: train copies of the model, then the model in shards, lose
+the last checkpoint, and train again.
 
-One start of two processes serves both runs, since a start takes longer than they do.
+One start of two processes serves the three runs, since a start takes longer than they do.
 """
 
 import shutil
@@ -17,17 +18,17 @@ if __name__ == "__main__":
     processes = []
     start = command.start_processes
     command.start_processes = lambda device: processes[0] if processes else start(device)
-    arguments = sys.argv[1:]
-    folder = Path(arguments[arguments.index("--out") + 1]) / "checkpoints"
-    history = Path(arguments[arguments.index("--history") + 1])
+    out, settings = Path(sys.argv[1]), sys.argv[2:]
+    folder = out / "run" / "checkpoints"
     processes.append(start("cpu"))
-    assert command.main(arguments) == 0
+    assert command.main([*settings, "--history", str(out / "copies.json")]) == 0
+    arguments = [*settings, "--fsdp", "--out", str(out / "run"), "--history"]
+    assert command.main([*arguments, str(out / "shards.json")]) == 0
     dist.barrier()
     if dist.get_rank() == 0:
         assert len(checkpoints(folder)) == 2
         shutil.rmtree(checkpoints(folder)[-1])
     dist.barrier()
-    arguments[arguments.index("--history") + 1] = str(history.with_name("again.json"))
-    assert command.main(arguments) == 0
+    assert command.main([*arguments, str(out / "again.json")]) == 0
     dist.barrier()
     dist.destroy_process_group()
