@@ -41,6 +41,18 @@ def repeat_cache(model: LanguageModel, cache: KVCache, n: int, capacity: int) ->
     return wide
 
 
+def keep_rows(cache: KVCache, rows: Bool[Tensor, "B"]) -> None:
+    """Drop the other rows from a cache; where a layer has a window, all of its ring stays."""
+    cache.keys = [_kept(key, rows, cache.length) for key in cache.keys]
+    cache.values = [_kept(value, rows, cache.length) for value in cache.values]
+
+
+def _kept(stored: Tensor, rows: Tensor, used: int) -> Tensor:
+    kept = stored.new_empty((int(rows.sum()), *stored.shape[1:]))
+    kept[:, :, :used] = stored[rows, :, :used]
+    return kept
+
+
 def read_prompts(
     model: LanguageModel,
     ids: Int[Tensor, "B T"],

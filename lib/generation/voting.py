@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lib.generation.config import GenerationConfig
 from lib.generation.decode import next_token
 from lib.generation.logits import History
-from lib.generation.prefill import check_entry, dice, read_prompts
+from lib.generation.prefill import check_entry, dice, keep_rows, read_prompts
 from lib.model import LanguageModel
 from lib.settings import require, shortened
 
@@ -42,8 +43,8 @@ def sample_many(
 ) -> Samples:
     """Draw n continuations of each prompt; the prompts are read once and shared.
 
-    A continuation that stops is filled up. Raises ValueError for n below 1, and if the continuation
-    does not fit the context or the settings do not draw.
+    A continuation that stops is filled up, and costs no more passes. Raises ValueError for n below
+    1, and if the continuation does not fit the context or the settings do not draw.
     """
     require("n", n, "[1, inf)", whole=True)
     if not config.do_sample or config.dola_layers is not None or config.stop_strings:
@@ -55,17 +56,26 @@ def sample_many(
     history = History(ids.repeat_interleave(n, dim=0), ids.shape[1], generator=generator)
     stop_ids = torch.tensor(config.stop_ids, dtype=torch.long)
     stopped = torch.zeros(len(ids) * n, dtype=torch.bool)
+    live = torch.arange(len(stopped))  # rows that go on; the others keep the logits of their end
     surprise = []
     for step in range(config.max_new_tokens):
         if step:
-            logits = model.unembed(model.hidden(history.ids[:, -1:], cache=cache)[:, -1])
+            hidden = model.hidden(history.ids[live, -1:], cache=cache)[:, -1]
+            logits[live] = model.unembed(hidden)
         token = torch.where(stopped, config.fill_id, next_token(logits, config, generator, history))
         nats = -logits.float().log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
         surprise.append(nats.masked_fill(stopped, 0))
         stopped |= torch.isin(token, stop_ids)
         history.ids = torch.cat([history.ids, token[:, None]], dim=1)
-    new = history.new_ids.reshape(len(ids), n, -1)
-    return Samples(new, torch.stack(surprise, dim=1).reshape(new.shape))
+        going = ~stopped[live]
+        if not going.all():
+            live = live[going]
+            if not len(live):
+                break
+            keep_rows(cache, going)
+    rest = (0, config.max_new_tokens - len(surprise))  # after all have stopped
+    new = F.pad(history.new_ids, rest, value=config.fill_id).reshape(len(ids), n, -1)
+    return Samples(new, F.pad(torch.stack(surprise, dim=1), rest).reshape(new.shape))
 
 
 def majority_vote(answers: Sequence[T]) -> T:

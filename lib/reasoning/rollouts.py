@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from lib.generation.prefill import new_cache
-from lib.model import KVCache, LanguageModel, ModelConfig
+from lib.generation.prefill import keep_rows, new_cache
+from lib.model import LanguageModel, ModelConfig
 from lib.model.inputs import as_mask, check_ids
 from lib.reasoning.task import END_ID, PAD_ID
 from lib.settings import require, shortened
@@ -113,18 +113,6 @@ def _draw(
         log_p = (logits / float(temperature)).log_softmax(dim=-1)
         token = torch.multinomial(log_p.exp(), 1, generator=generator)[:, 0]
     return token, log_p.gather(1, token[:, None])[:, 0]
-
-
-def keep_rows(cache: KVCache, rows: Bool[Tensor, "B"]) -> None:
-    """Drop the other rows from a cache; where a layer has a window, all of its ring stays."""
-    cache.keys = [_kept(key, rows, cache.length) for key in cache.keys]
-    cache.values = [_kept(value, rows, cache.length) for value in cache.values]
-
-
-def _kept(stored: Tensor, rows: Tensor, used: int) -> Tensor:
-    kept = stored.new_empty((int(rows.sum()), *stored.shape[1:]))
-    kept[:, :, :used] = stored[rows, :, :used]
-    return kept
 
 
 def response_log_p(
