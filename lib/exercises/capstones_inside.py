@@ -40,24 +40,31 @@ def attribution(
         "no root": lambda: square.mean() + eps, "no eps": lambda: square.mean().sqrt(),
         "sum": lambda: (square.sum() + eps).sqrt(),
         "outside": lambda: square.mean().sqrt() + eps,
+        "times": lambda: 1 / (square.mean() + eps).sqrt(),
+        "flat": lambda: stream.abs().mean() + eps,
         "own": lambda: (written.square().mean(-1, keepdim=True) + eps).sqrt(),
         "heads": lambda: (written.sum((0, 1)).square().mean() + eps).sqrt(),
     }[size]()  # fmt: skip
-    weight = {"times": gain, "none": 1, "one": 1 + gain, "twice": gain**2}[gained]
+    weight = {
+        "times": gain, "none": 1, "one": 1 + gain, "twice": gain**2, "over": 1 / gain,
+        "size": gain.abs(),
+    }[gained]  # fmt: skip
     found = written / divisor * weight @ towards
     return {
         "heads": lambda: found, "layers": lambda: found.sum(1), "all": lambda: found.sum(),
         "size": lambda: found.abs(), "softmax": lambda: found.flatten().softmax(0).view_as(found),
         "share": lambda: found / found.sum(), "turned": lambda: found.T,
-        "running": lambda: found.cumsum(0),
+        "running": lambda: found.cumsum(0), "unit": lambda: found / towards.norm(),
+        "but last": lambda: torch.cat([found[:-1], torch.zeros_like(found[-1:])]),
         "best": lambda: torch.tensor(divmod(int(found.argmax()), found.shape[1])),
     }[result]()  # fmt: skip
 
 
 def _parts(seed: int, layers: int, heads: int, d: int, width: int) -> tuple:
+    gain = random(seed + 3, width)
     return (
         random(seed, layers, heads, d), random(seed + 1, layers, heads, d, width),
-        3 * random(seed + 2, width), random(seed + 3, width).abs() + 0.2, 0.3,
+        3 * random(seed + 2, width), gain + 0.2 * gain.sign(), 0.3,
         random(seed + 4, width),
     )  # fmt: skip
 
@@ -122,6 +129,8 @@ check_my_attribution = Exercise(
             "no eps": "eps is not used: add it to the mean square.",
             "outside": "eps is added to the root: it belongs inside, to the mean square.",
             "sum": "It divides by the root of the sum of squares: take their mean.",
+            "times": "It multiplies by the norm's size: divide by it.",
+            "flat": "It divides by the mean absolute value: take the root of the mean square.",
             "own": "Each head is divided by the size of what it writes itself: the size is that of "
             "`stream`, the same for all.",
             "heads": "It divides by the size of all heads together: the size is that of `stream`.",
@@ -130,6 +139,8 @@ check_my_attribution = Exercise(
             "none": "The gain is not used.",
             "one": "The gain is taken for 1 + gain, as in Gemma.",
             "twice": "The gain is multiplied twice.",
+            "over": "It divides by the gain: the gain multiplies.",
+            "size": "The gain's sign is lost.",
         },
         "matrix": {
             "first": "All heads of a layer use the first one's matrix.",
@@ -143,6 +154,8 @@ check_my_attribution = Exercise(
             "softmax": "A softmax is taken: what each head adds is asked for, in logits.",
             "share": "These are shares of the sum: what each head adds is asked for, in logits.",
             "running": "Each layer holds what earlier ones add too.",
+            "unit": "`towards` is made 1 long: take it as it is.",
+            "but last": "The last layer is left at 0.",
             "turned": "Layers and heads are swapped: return (L, H).",
             "best": "This is the place of the largest: return the numbers of all heads.",
         },

@@ -142,14 +142,15 @@ def reward(
     problem: Problem,
     words: list[str],
     *,
-    answer: Callable = lambda v: v.answer,
+    answer: Callable = lambda v, words, due: v.answer,
     ended: Callable = lambda v, words: 0.1 * v.ended,
     chain: Callable = lambda v, due: 0.5 * v.chain,
     total: Callable = lambda a, e, c, v: a + e + c,
 ) -> float:
     """1 for the right answer, 0.1 for an end, 0.5 more if every step is right."""
     v = verify(problem, words)
-    return float(total(answer(v), ended(v, words), chain(v, len(problem.operations)), v))
+    found = answer(v, words, str(problem.answer))
+    return float(total(found, ended(v, words), chain(v, len(problem.operations)), v))
 
 
 def _responses(seed: int) -> list[tuple]:
@@ -159,7 +160,8 @@ def _responses(seed: int) -> list[tuple]:
         off = str((problem.answer + 1) % 10)
         wrong = [*good[:4], str((problem.results[0] + 3) % 10), *good[5:]]
         texts = [good, good[:-1], [*good[:-2], off, good[-1]], wrong, good[-3:], good[:-3], []]
-        texts += [[*good, "then"], [*good[1:6], *good[-3:]]]
+        texts += [[*good, "then"], [*good[1:6], *good[-3:]], [*good[:-3], "hm", good[-1]]]
+        texts += [["puis" if word == "then" else word for word in good]]  # two languages
         cases += [(problem, words) for words in texts]
     return cases
 
@@ -202,9 +204,14 @@ check_my_reward = Exercise(
     cases=_responses,
     switches={
         "answer": {
-            lambda v: 0: "The right answer counts 1.",
-            lambda v: v.answer / 2: "The right answer counts 1, not 0.5.",
-            lambda v: 2 * v.answer - 1: "A wrong answer counts 0, not -1.",
+            lambda v, words, due: 0: "The right answer counts 1.",
+            lambda v, words, due: v.answer / 2: "The right answer counts 1, not 0.5.",
+            lambda v, words, due: v.answer / 10: "The right answer counts 1, not 0.1.",
+            lambda v, words, due: 2 * v.answer - 1: "A wrong answer counts 0, not -1.",
+            lambda v, words, due: due in words: "The right digit may stand anywhere in the words: "
+            "ask `answer`.",
+            lambda v, words, due: [w for w in words if w.isdigit()][-1:] == [due]: "The last digit "
+            "need not be the answer: ask `answer`.",
         },
         "ended": {
             lambda v, words: 0: "A response that ends gets 0.1 more.",
@@ -212,6 +219,7 @@ check_my_reward = Exercise(
             lambda v, words: v.ended / 2: "An end counts 0.1, not 0.5.",
             lambda v, words: 0.1 * v.ended - 0.1 * (not v.ended): "A missing end counts 0.",
             lambda v, words: 0.1 * ("<eos>" in words): "Ask `ended`: the end comes last.",
+            lambda v, words: 0.1 * (words[-1:] == ["<eos>"]): "Ask `ended`: an answer comes first.",
             lambda v, words: 0.1 * v.ended * v.answer: "An end counts after a wrong answer too.",
         },
         "chain": {
@@ -219,6 +227,11 @@ check_my_reward = Exercise(
             lambda v, due: v.chain: "A right chain counts 0.5, not 1.",
             lambda v, due: 0.1 * v.chain: "A right chain counts 0.5, not 0.1.",
             lambda v, due: 0.5 * v.clean: "A clean form may hold wrong steps: ask `chain`.",
+            lambda v, due: (
+                0.5 * (len(v.steps) == due and all(s.mark == "right" for s in v.steps))
+            ): ("A right chain ends in the right answer: ask `chain`."),
+            lambda v, due: 0.5 * sum(s.mark == "right" for s in v.steps): "Each right step is "
+            "paid: the whole chain counts 0.5, once.",
             lambda v, due: sum(s.mark == "right" for s in v.steps) / due / 2: "The whole chain "
             "counts, not a share of its steps.",
         },
@@ -227,6 +240,13 @@ check_my_reward = Exercise(
             lambda a, e, c, v: c: "It looks at the chain alone.",
             lambda a, e, c, v: v.clean: "It looks at the format alone: wrong digits can be clean.",
             lambda a, e, c, v: v.length: "It counts words: long responses would hack it.",
+            lambda a, e, c, v: (
+                a + e + c + 0.001 * v.length
+            ): "Words are paid: nobody asks for that.",
+            lambda a, e, c, v: a + e + c - 0.1 * v.mixed: "Mixed languages cost nothing here.",
+            lambda a, e, c, v: a + e + c + 0.1 * v.direct: "An answer without steps gets no more.",
+            lambda a, e, c, v: (a + e + c) * v.ended: "Without an end the other parts count too.",
+            lambda a, e, c, v: v.ended and v.chain: "It is all or nothing: add the parts.",
             lambda a, e, c, v: a + e + c + 0.01 * v.length: "Words are paid: nobody asks for that.",
             lambda a, e, c, v: max(a, e, c): "It takes the largest, or cuts off at 1: add all.",
             lambda a, e, c, v: 1.6 * (v.ended and v.chain): "It is all or nothing: add the parts.",

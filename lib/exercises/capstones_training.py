@@ -17,6 +17,16 @@ from lib.training import Batches, TrainingConfig, byte_tokens, train
 
 Windows = Int[Tensor, "B T_plus_1"]
 Loop = Callable[[nn.Module, list, list], list]
+NORMS = {
+    "joint norm": (1.0, 2),
+    "tenth": (0.1, 2),
+    "matrices": (1.0, 2),
+    "largest": (1.0, math.inf),
+}
+
+
+def _own(rates: Sequence[float], step: int) -> float:
+    return rates[step]
 
 
 def loop(
@@ -24,12 +34,12 @@ def loop(
     batches: Sequence[Windows],
     rates: Sequence[float],
     *,
-    shift: int = 1,
+    shift: str = "next",
     clip: str = "joint norm",
     decay: str = "matrices",
     betas: tuple[float, float] = (0.9, 0.95),
     zero: bool = True,
-    rate: Callable = lambda rates, step: rates[step],
+    rate: Callable | None = lambda rates, step: rates[step],
     kind: str = "AdamW",
     when: str = "before",
     joined: str = "mean",
@@ -39,7 +49,7 @@ def loop(
     weights = list(model.parameters())
     matrices = [w for w in weights if (w.dim() >= 2) != (decay == "vectors")]
     vectors = [w for w in weights if (w.dim() < 2) != (decay == "vectors")]
-    amount = {"none": 0.0, "0.01": 0.01}.get(decay, 0.1)
+    amount = {"none": 0.0, "0.01": 0.01, "low": 0.01}.get(decay, 0.1)
     groups = [
         {"params": matrices, "weight_decay": amount},
         {"params": vectors, "weight_decay": amount if decay in ("all", "0.01") else 0.0},
@@ -47,23 +57,31 @@ def loop(
 
     def new_optimizer() -> torch.optim.Optimizer:
         settings = {} if kind == "SGD" else {"betas": betas, "eps": 1e-8}
-        return getattr(torch.optim, kind)(groups, lr=rates[0], **settings)
+        settings |= {"maximize": True} if kind == "up" else {}
+        name = "AdamW" if kind == "up" else kind
+        return getattr(torch.optim, name)(groups, **settings)
 
     def loss_of(windows: Windows) -> Tensor:
-        logits = model(windows[:, :-1] if shift else windows)
-        targets = windows[:, 1:] if shift else windows
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=joined)
+        windows = windows[:1] if joined == "first" else windows
+        logits = model(windows[:, :-1] if shift in ("next", "own") else windows)
+        logits = logits[:, :-1] if shift == "whole" else logits
+        targets = {"none": windows, "own": windows[:, :-1]}.get(shift, windows[:, 1:])
+        how = "sum" if joined == "sum" else "mean"
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=how)
 
     losses, optimizer = [], new_optimizer()
+    batches = {"backward": batches[::-1], "but last": batches[:-1]}.get(when, batches)
     for step, windows in enumerate(batches):
         if made == "each step":
             optimizer = new_optimizer()
         for group in optimizer.param_groups:
-            group["lr"] = rate(rates, step)
+            if rate is not None or group is optimizer.param_groups[0]:
+                group["lr"] = (rate or _own)(rates, step)
         loss = loss_of(windows)
         loss.backward()
-        if clip == "joint norm":
-            nn.utils.clip_grad_norm_(weights, 1.0)
+        if clip in NORMS:
+            most, power = NORMS[clip]
+            nn.utils.clip_grad_norm_(matrices if clip == "matrices" else weights, most, power)
         if clip == "always":
             norm = torch.stack([w.grad.norm() for w in weights]).norm()
             for weight in weights:
@@ -77,7 +95,9 @@ def loop(
             optimizer.step()
         if zero:
             optimizer.zero_grad()
-        losses.append(loss.item() if when == "before" else loss_of(windows).item())
+        losses.append(loss_of(windows).item() if when == "after" else loss.item())
+    if when == "end":
+        return [loss_of(windows).item() for windows in batches]
     return losses
 
 
@@ -87,7 +107,7 @@ TINY = ModelConfig(
 
 
 def trained(
-    answer: Loop, seed: int, steps: int, size: float | int = 3, **settings: object
+    answer: Loop, seed: int, steps: int, size: float | int = 3, length: int = 10, **settings: object
 ) -> tuple[list[float], Tensor]:
     """The losses that `answer` returns for a tiny model, and the model's weights afterward."""
     torch.manual_seed(seed)
@@ -95,10 +115,11 @@ def trained(
     with torch.no_grad():  # at 3: gradients far above 1, and norms that decay would move
         for weight in model.parameters():
             weight.mul_(size)
-    batches = [torch.randint(11, (3, 10)) for _ in range(steps)]
+    batches = [torch.randint(11, (3, length)) for _ in range(steps)]
     rates = [0.03 * (step + 1) / (steps + 1) for step in range(steps)]
     losses = answer(model, batches, rates, **settings)
-    losses = [x.item() if isinstance(x, Tensor) else x for x in losses]
+    if isinstance(losses, list | tuple | Tensor):
+        losses = [x.item() if isinstance(x, Tensor) else x for x in losses]
     return losses, torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
 
@@ -136,14 +157,25 @@ def compare_loops(my_loop: Loop, steps: int = 80) -> None:
 
 check_my_loop = Exercise(
     title="Your own training loop",
-    reference=lambda seed, steps, size, **settings: trained(loop, seed, steps, size, **settings),
-    cases=lambda seed: [(seed, 1, 3), (seed, 3, 3), (seed + 5, 6, 3), (seed + 7, 5, 0.3)],
+    reference=lambda *case, **settings: trained(loop, *case, **settings),
+    cases=lambda seed: [
+        (seed, 1, 3), (seed, 3, 3), (seed + 5, 6, 3), (seed + 7, 5, 0.3),
+        (seed + 8, 2, 3, TINY.context_length + 1),
+    ],
     call=trained,
     seeds=(0,),
     switches={
-        "shift": {0: "Each token is asked to predict itself: inputs are windows[:, :-1], targets "
-                  "windows[:, 1:]."},
+        "shift": {
+            "none": "Each token is asked to predict itself: inputs are windows[:, :-1], targets "
+            "windows[:, 1:].",
+            "own": "Each token is asked to predict itself: targets are windows[:, 1:].",
+            "whole": "The model reads all T + 1 tokens, one more than it may have room for: give "
+            "it windows[:, :-1].",
+        },
         "clip": {
+            "tenth": "The joint norm is cut to 0.1: it may be 1.0.",
+            "matrices": "Only matrices are clipped: the norm is that of all gradients.",
+            "largest": "It clips by the largest number: the norm is the root of the squares' sum.",
             "none": "Gradients are not clipped: their joint norm may be 1.0 at most.",
             "always": "Gradients are made 1 long even where they are shorter: only shorten them.",
             "each weight": "Each number is clipped for itself: scale all gradients down together.",
@@ -154,10 +186,12 @@ check_my_loop = Exercise(
             "all": "Vectors decay too: only weights of two dimensions and more should.",
             "0.01": "The weight decay is AdamW's own 0.01, for all weights: 0.1 for matrices and 0 "
             "for vectors is asked for.",
+            "low": "Matrices have a weight decay of 0.01, as AdamW by itself: 0.1 is asked for.",
             "vectors": "Vectors decay and matrices do not: it is the reverse.",
         },
         "betas": {
             (0.9, 0.999): "The betas are AdamW's own, (0.9, 0.999): use (0.9, 0.95).",
+            (0.95, 0.9): "The betas are swapped: use (0.9, 0.95).",
         },
         "zero": {False: "Gradients of earlier steps stay: call zero_grad() in each step."},
         "rate": {
@@ -165,18 +199,30 @@ check_my_loop = Exercise(
             "step.",
             lambda rates, step: rates[max(step - 1, 0)]: "Each step has the rate of the one "
             "before: set it before the update.",
+            lambda rates, step: rates[-1 - step]: "The rates are taken from the end.",
+            None: "Only the first group of weights has the rate of each step: set it for all.",
             lambda rates, step: 1e-3: "The rate is AdamW's own, 0.001: set rates[step].",
         },
         "kind": {
             "Adam": "This is Adam: its decay goes through the gradient. AdamW is asked for.",
+            "up": "The loss is made larger: a step goes against the gradient.",
             "SGD": "This is plain gradient descent: AdamW is asked for.",
         },
-        "joined": {"sum": "The tokens' losses are added up: take their mean."},
+        "joined": {
+            "sum": "The tokens' losses are added up: take their mean.",
+            "first": "Only the first window of each batch is learned: take the mean over all.",
+        },
         "made": {
             "each step": "A new optimizer in each step forgets its running means: make one before.",
-            "never used": "The weights stay as they are: call `optimizer.step()`.",
+            "never used": "The weights stay as they are: call `optimizer.step()` after `backward`, "
+            "and `zero_grad` after that.",
         },
-        "when": {"after": "The losses are those after each update: return those before it."},
+        "when": {
+            "after": "The losses are those after each update: return those before it.",
+            "end": "The losses are those of the trained model: return each from before its update.",
+            "but last": "The last batch is left out.",
+            "backward": "The batches come from the last to the first.",
+        },
     },
     difficulty=3,
     minutes=30,

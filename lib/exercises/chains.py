@@ -13,11 +13,12 @@ def right_chain(
     problem: Problem,
     words: list[str],
     *,
-    answer: Callable = lambda v: v.answer,
+    answer: Callable = lambda v, words, due: v.answer,
     count: Callable = lambda steps, due: steps == due,
     marks: Callable = all,
     mark: Callable = lambda step: step.mark == "right",
     enough: Callable | None = None,
+    join: Callable = lambda answer, whole: answer and whole,
     also: Callable = lambda v: True,
     result: Callable = lambda right, v: right,
 ) -> bool | Any:
@@ -27,7 +28,8 @@ def right_chain(
     due = len(problem.operations)
     whole = count(len(right), due) and bool(marks(right))
     whole = whole if enough is None else enough(right, due, words)
-    return result(bool(answer(verdict) and whole and also(verdict)), verdict)
+    found = answer(verdict, words, str(problem.answer))
+    return result(bool(join(found, whole) and also(verdict)), verdict)
 
 
 def _texts(problem: Problem) -> list[list[str]]:
@@ -52,6 +54,9 @@ def _texts(problem: Problem) -> list[list[str]]:
         f"then then answer {two} <eos>",  # unparsable
         f"{good} then hm answer {two} <eos>",
         f"{good} then {more}",  # no answer
+        f"{start} {first} is {off} then {more} answer {(two + 1) % 10} <eos>",  # all is wrong
+        f"{good} answer {two} then {one} {second} is {two} <eos>",  # one less, and more after it
+        f"{good} then {more} answer {off} then {two} <eos>",
     ]
     return [line.split() for line in lines]
 
@@ -85,9 +90,13 @@ check_right_chain = Exercise(
             lambda right, v: not right: "True and False are turned round.",
         },
         "answer": {
-            lambda v: True: (
+            lambda v, words, due: True: (
                 "All steps are right, but the answer after them may still be another digit."
-            )
+            ),
+            lambda v, words, due: due in words: "The right digit may stand anywhere in the words: "
+            "ask the verdict's `answer`.",
+            lambda v, words, due: [w for w in words if w.isdigit()][-1:] == [due]: "The last digit "
+            "need not be the answer: ask the verdict's `answer`.",
         },
         "count": {
             lambda steps, due: True: (
@@ -123,6 +132,13 @@ check_right_chain = Exercise(
             lambda right, due, words: sum(right) >= due: "Extra steps are let through, if as many "
             "are right as there are operations.",
             lambda right, due, words: sum(right) * 2 > due: f"Most right steps suffice: {MARKS}",
+            lambda right, due, words: all(
+                right[:due]
+            ): "Steps may be missing, or too many, as with "
+            "`zip`, which stops at the shorter: there must be exactly one for each operation.",
+            lambda right, due, words: all(right) and sum(w[0] in "+*" for w in words) == due: (
+                "It counts operations among the words: count the steps."
+            ),
             lambda right, due, words: any(right): f"One right step suffices for it: {MARKS}",
             lambda right, due, words: all(right): "Steps may be missing or none at all: there must "
             "be exactly one for each operation.",
@@ -132,6 +148,12 @@ check_right_chain = Exercise(
             "and read their marks.",
             lambda right, due, words: right[-1:] == [True]: f"It looks at the last step: {MARKS}",
             lambda right, due, words: right[:1] == [True]: f"It looks at the first step: {MARKS}",
+        },
+        "join": {
+            lambda a, b: a or b: "`or` lets a guess through: answer and steps must both be right.",
+            lambda a, b: (
+                a == b
+            ): "`==` lets a response through in which both are wrong: take `and`.",
         },
         "also": {
             lambda v: v.clean: "A clean format is not asked for: steps and answer decide.",

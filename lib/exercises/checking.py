@@ -24,7 +24,6 @@ a report and never raises, whatever the answer does; in a capstone, the last of 
 one then does the real job (`result`). `exercise.report(answer)` returns the report.
 """
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +37,7 @@ from lib.exercises.failures import (
     failure,
     is_empty,
     misfit,
+    names_of,
     other_items,
     plain,
     slip_of_kind,
@@ -46,13 +46,9 @@ from lib.exercises.failures import (
 from lib.exercises.progress import note
 from lib.exercises.relations import Switches, Trial
 from lib.exercises.reports import Report
-from lib.exercises.running import Outcome, TooSlow, call_within, run
+from lib.exercises.running import FORGETS, NOT_NEW, Outcome, TooSlow, call_within, run
 from lib.exercises.watching import Rule, Watch
 
-FORGETS = (
-    "Called again with the same arguments it gives another result: does it keep something from "
-    "one call to the next, or draw random numbers?"
-)
 UNREADABLE = "It returns a value that cannot be looked at: a method of its own fails or never ends."
 
 
@@ -89,6 +85,7 @@ class Exercise:
     probes: Sequence[Probe] = ()
     rule: Rule | None = None  # (name of a torch function, its result) -> the rule it breaks
     barred: dict[str, str] = field(default_factory=dict)  # name in the code -> the rule it breaks
+    fresh: bool = False  # whether the result may not be an argument itself
     slow: str = ""  # what to say of an answer that is right on small inputs, but never ends
     call: Callable[..., Any] | None = None
     compare: Callable[[Any, Any], str | None] = difference
@@ -182,12 +179,11 @@ class Exercise:
         pairs = [expected[i] for i in wrong], [outcomes[i] for i in wrong]
         if not at_times and (message := slip_of_kind(answer, *pairs)):
             return message, first
-        again = self._run(answer, cases[first])
-        if type(again.value).__eq__ is not object.__eq__ and self._problem(outcomes[first], again):
+        if any(self._forgets(answer, cases[i], outcomes[i]) for i in dict.fromkeys((first, 0))):
             return FORGETS, first
         if not usual:
             return None, first
-        names = [] if self.call is not None else _names(self.reference, len(cases[0]))
+        names = [] if self.call is not None else names_of(self.reference, len(cases[0]))
         trial = Trial(
             self.reference, self.switches, names, cases, expected, outcomes, wrong,
             lambda case: self._run(answer, case), self.seconds, self._computed,
@@ -206,6 +202,13 @@ class Exercise:
             return "It returns None: is a `return` reached on this input?", first
         return diagnose_shown(trial), first
 
+    def _forgets(self, answer: Any, case: tuple, before: Outcome) -> bool:
+        """Whether the answer, called again, gives what differs from what it gave before."""
+        again = self._run(answer, case)
+        if type(again.value).__eq__ is object.__eq__ or self._problem(before, before):
+            return False
+        return self._problem(before, again) is not None
+
     def _shows(self, probe: Probe, expected: Outcome, got: Outcome) -> bool:
         if probe.wrong is None:
             return True
@@ -221,8 +224,8 @@ class Exercise:
         return self._wrong(message, self._inputs(case), named=True)
 
     def _open(self) -> Report:
-        text = f"Difficulty {self.difficulty} of 3, about {self.minutes} minutes."
-        return Report("open", self.title, text)
+        minutes = f"about {self.minutes} minutes."
+        return Report("open", self.title, f"Difficulty {self.difficulty} of 3, {minutes}")
 
     def _wrong(self, message: str, example: str = "", *, named: bool = False) -> Report:
         return Report("wrong", self.title, message, example, message if named else None)
@@ -231,12 +234,14 @@ class Exercise:
         for e, o in zip(expected, outcomes, strict=True):
             changed = set(o.changed) - set(e.changed)
             if changed:
-                names = _names(self.reference, 1 + max(changed))
+                names = names_of(self.reference, 1 + max(changed))
                 return self._wrong(
                     f"The result is right, but it changes its argument `{names[min(changed)]}` in "
                     "place, so that the caller's data is spoiled. Work on a copy.",
                     named=True,
                 )
+            if self.fresh and o.given:
+                return self._wrong(NOT_NEW, named=True)
             if o.left:
                 return self._wrong(
                     f"The result is right, but `{o.left}` stays as the answer set it, for "
@@ -275,7 +280,7 @@ class Exercise:
     def _inputs(self, case: tuple) -> str:
         if self.call is not None:  # the cases only say how the answer is called
             return ""
-        names = _names(self.reference, len(case))
+        names = names_of(self.reference, len(case))
         return "\n".join(
             f"{name} = {brief(value)}" for name, value in zip(names, case, strict=True)
         )
@@ -292,9 +297,3 @@ class Exercise:
                 text = "".join(traceback.format_exception_only(outcome.error)).strip()
                 lines.append(f"{word}: {text}")
         return "\n".join([*lines, *failing_line(got.error, answer)])
-
-
-def _names(reference: Callable[..., Any], count: int) -> list[str]:
-    """Return the names of the first `count` arguments."""
-    names = list(inspect.signature(reference).parameters)
-    return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]

@@ -67,6 +67,12 @@ def misfit(answer: Any, case: tuple) -> str | None:
     return None
 
 
+def names_of(reference: Callable[..., Any], count: int) -> list[str]:
+    """Return the names of the first `count` arguments."""
+    names = list(inspect.signature(reference).parameters)
+    return [names[i] if i < len(names) else f"argument {i + 1}" for i in range(count)]
+
+
 def slip_of_kind(answer: Any, expected: Sequence[Outcome], got: Sequence[Outcome]) -> str | None:
     """Say that all wrong results are of another kind than asked for: None, a tensor, a text, …"""
     pairs = list(zip(expected, got, strict=True))
@@ -99,6 +105,8 @@ def slip_of_kind(answer: Any, expected: Sequence[Outcome], got: Sequence[Outcome
         )
     if all_are(lambda e, g: isinstance(e, bool) and not isinstance(g, bool | np.bool_)):
         return f"It returns {kind(values[0][1])}, not True or False."
+    if all_are(lambda e, g: isinstance(e, number) and isinstance(g, str)):
+        return "It returns a text where a number is asked for."
     if all_are(lambda e, g: isinstance(e, int) and isinstance(g, float) and e == g):
         return "It returns a float where an integer is asked for: use `//`, `int` or `math.ceil`."
     if all_are(_only_dtype):
@@ -127,8 +135,9 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
         return f"It returns {given} things: only the first {asked} are asked for."
     number = (int, float, np.number)
     if all_are(
-        lambda e, g: isinstance(e, number) and isinstance(g, list | np.ndarray) and np.size(g) != 1
-    ):
+        lambda e, g: (isinstance(e, number) or (isinstance(e, Tensor) and e.dim() == 0))
+        and isinstance(g, list | np.ndarray) and (isinstance(e, Tensor) or np.size(g) != 1)
+    ):  # fmt: skip
         return f"It returns {kind(values[0][1])}: one number is asked for."
     for i in range(2):
         if all_are(lambda e, g, i=i: type(g) is tuple and len(g) == 2 and same(e, g[i])):
@@ -141,6 +150,8 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
         return f"It returns a text, not {kind(values[0][0])}."
     if all_are(lambda e, g: isinstance(e, holders) and isinstance(g, bool | int | float)):
         return f"It returns {kind(values[0][1])}, not {kind(values[0][0])}."
+    if all_are(lambda e, g: isinstance(e, list) and isinstance(g, list) and _untrue(e, g)):
+        return "Its list holds numbers or other values where True and False are asked for."
     if all_are(lambda e, g: isinstance(e, list) and isinstance(g, Tensor)):
         return "It returns a tensor, not a list: use `.tolist()`."
     if all_are(
@@ -150,6 +161,11 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
     if all_are(lambda e, g: isinstance(e, dict) and isinstance(g, list | tuple | Tensor | set)):
         return f"It returns {kind(values[0][1])}, not a dictionary: what belongs to what is lost."
     return None
+
+
+def _untrue(expected: list, got: list) -> bool:
+    truths = [[isinstance(item, bool | np.bool_) for item in side] for side in (expected, got)]
+    return len(expected) == len(got) > 0 and all(truths[0]) and not all(truths[1])
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise
+from lib.exercises.checking import Exercise, Probe
 from lib.exercises.layer_norm import random
 
 
@@ -24,11 +24,13 @@ def ranks(
 ) -> list[int | float]:
     """The rank of a token after each layer, by the last norm and the head; 1 is the first."""
     stream = stream.cumsum(dim=0) if norm == "summed" else stream
+    stream = torch.cat([stream[:1], stream.diff(dim=0)]) if norm == "written" else stream
+    head = head / head.norm(dim=1, keepdim=True) if of == "unit" else head
     over = 0 if norm == "layers" else -1
     normed = stream / (stream.square().mean(dim=over, keepdim=True) + eps).sqrt()
     normed = {
         "times": normed * gain, "none": normed, "twice": normed * gain**2, "plus": normed + gain,
-        "one": normed * (1 + gain), "over": normed / gain,
+        "one": normed * (1 + gain), "over": normed / gain, "size": normed * gain.abs(),
     }[scaled]  # fmt: skip
     logits = (normed @ head.T).abs() if of == "size" else normed @ head.T
     own = logits[:, [(token + 1) % len(head) if of == "next" else token]]
@@ -45,13 +47,14 @@ def ranks(
 
 def _streams(seed: int, layers: int, width: int, vocabulary: int, token: int) -> tuple:
     rows = random(seed, layers, width) * torch.logspace(-1.5, 1.5, layers)[:, None]
-    return (
-        rows,
-        random(seed + 1, width).abs() + 0.2,
-        0.1,
-        random(seed + 2, vocabulary, width),
-        token,
-    )
+    gain = random(seed + 1, width)
+    return rows, gain + 0.2 * gain.sign(), 0.1, random(seed + 2, vocabulary, width), token
+
+
+def _close(seed: int) -> tuple:
+    """Logits that differ by thousandths, or a little less: few digits do not tell them apart."""
+    stream, gain, eps, head, token = _streams(seed, 3, 6, 12, 5)
+    return stream, gain, eps, head[:1] + 2e-3 * head, token
 
 
 check_ranks = Exercise(
@@ -68,8 +71,10 @@ check_ranks = Exercise(
             "plus": "The gain is added; it multiplies.",
             "one": "The gain is taken for 1 + gain, as in Gemma.",
             "over": "It divides by the gain; the gain multiplies.",
+            "size": "The gain's sign is lost.",
         },
         "norm": {
+            "written": "It reads what each layer adds; the stream is the sum up to there.",
             "layers": "The mean square runs over layers; each layer has its own, over features.",
             "summed": "The rows are summed over layers; the stream already is that sum.",
         },
@@ -91,8 +96,12 @@ check_ranks = Exercise(
             "last": "All layers are held against the token's logit after the last.",
             "layers": "It ranks the layers among themselves, not the tokens in each.",
             "size": "It compares the logits without their signs.",
+            "unit": "The rows of `head` are made 1 long: take them as they are.",
         },
     },
+    probes=[
+        Probe("Logits that lie close change places: it loses digits.", _close(40), alone=True),
+    ],
     difficulty=1,
     minutes=8,
 )  # fmt: skip
@@ -189,7 +198,10 @@ def mean_ablation(
     others = [h for h in range(len(outputs)) if h not in gone]
     if which == "dropped":
         return outputs[others]
-    heads = {"gone": gone, "others": others, "all": range(len(outputs)), "first": gone[:1]}[which]
+    heads = {
+        "gone": gone, "others": others, "all": range(len(outputs)), "first": gone[:1],
+        "as many": range(len(gone)), "span": range(min(gone, default=0), max(gone, default=-1) + 1),
+    }[which]  # fmt: skip
     for h in heads:
         said = {
             "mean": reference[h].mean(dim=0), "zero": torch.zeros_like(reference[h, 0]),
@@ -198,6 +210,12 @@ def mean_ablation(
             "end": reference[h, -1], "sum": reference[h].sum(dim=0),
             "median": reference[h].median(dim=0).values, "shared": reference[gone].mean(dim=(0, 1)),
             "place": reference[list(heads).index(h)].mean(dim=0),
+            "sorted": reference[gone[sorted(gone).index(h)] if h in gone else h].mean(dim=0),
+            "one": reference[gone[0] if gone else h].mean(dim=0),
+            "T": reference[h].sum(dim=0) / outputs.shape[1],
+            "as many": reference[h, : outputs.shape[1]].mean(dim=0),
+            "but last": reference[h, :-1].mean(dim=0), "but first": reference[h, 1:].mean(dim=0),
+            "both": torch.cat([outputs[h], reference[h]]).mean(dim=0),
         }  # fmt: skip
         if value == "minus":
             made = outputs[h] - said["mean"]
@@ -205,7 +223,10 @@ def mean_ablation(
             made = outputs[h] + said["mean"]
         else:
             made = said[value].expand_as(outputs[h])
-        place = {"all": slice(None), "last": slice(-1, None), "first": slice(0, 1)}[where]
+        place = {
+            "all": slice(None), "last": slice(-1, None), "first": slice(0, 1),
+            "but first": slice(1, None), "but last": slice(0, -1),
+        }[where]  # fmt: skip
         changed[h, place] = made[place]
     return changed
 
@@ -218,7 +239,7 @@ check_mean_ablation = Exercise(
     title="Mean ablation",
     reference=mean_ablation,
     cases=lambda seed: [
-        _outputs(seed, 3, 2, 2, [1], 4), _outputs(seed + 10, 4, 5, 3, [0, 3], 6),
+        _outputs(seed, 3, 3, 2, [1], 4), _outputs(seed + 10, 4, 5, 3, [0, 3], 6),
         _outputs(seed + 20, 2, 3, 4, [], 5), _outputs(seed + 30, 5, 4, 2, [2, 1, 4], 3),
     ],
     switches={
@@ -233,6 +254,13 @@ check_mean_ablation = Exercise(
             "median": "It is the median, not the mean.",
             "shared": "All heads of `gone` get one mean; each has its own.",
             "place": "It takes heads of `reference` by their place in `gone`, not by their number.",
+            "sorted": "It sorts `gone` at one place and not at the other: heads get others' means.",
+            "one": "All heads of `gone` get the mean of its first; each has its own.",
+            "T": "The sum over `reference` is divided by T; it has N positions.",
+            "as many": "It takes only the first T positions of `reference`: take all N.",
+            "but last": "The last position of `reference` is left out of the mean.",
+            "but first": "The first position of `reference` is left out of the mean.",
+            "both": "The mean runs over `outputs` too, not over `reference` alone.",
             "minus": "The mean is subtracted from what the head says; it replaces it.",
             "plus": "The mean is added to what the head says; it replaces it.",
         },
@@ -240,13 +268,18 @@ check_mean_ablation = Exercise(
             "others": "The heads that are not in `gone` are replaced.",
             "all": "Every head is replaced; only those in `gone` are to be.",
             "first": "Only the first head of `gone` is replaced.",
+            "as many": "It replaces the first heads, as many as `gone` has: take those it names.",
+            "span": "It replaces all heads from the least of `gone` to the greatest.",
             "dropped": "The heads are left out; they are to be replaced, in the same shape.",
         },
         "where": {
             "last": "Only the last position is replaced.",
             "first": "Only the first position is replaced.",
+            "but first": "The first position is left as it was; every one is to be replaced.",
+            "but last": "The last position is left as it was; every one is to be replaced.",
         },
     },
+    fresh=True,
     difficulty=2,
     minutes=8,
 )  # fmt: skip

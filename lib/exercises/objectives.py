@@ -37,6 +37,7 @@ PREPARED: dict[str, Callable[[Tensor], Tensor]] = {
     "base 2": lambda z: z.log_softmax(-1) / math.log(2),
     "base 10": lambda z: z.log_softmax(-1) / math.log(10),
     "largest": lambda z: z - z.amax(-1, keepdim=True),
+    "all positions": lambda z: z,
     "smooth": lambda z: 0.9 * z.log_softmax(-1) + 0.1 * z.log_softmax(-1).mean(-1, keepdim=True),
 }
 JOINED: dict[str, Callable[[Tensor], Tensor]] = {
@@ -62,10 +63,12 @@ def language_model_loss(
     of: str = "log_softmax",
     joined: str = "mean",
     sign: int = -1,
-    skipped: int = -1,
+    skipped: int | str = -1,
     graph: str = "kept",
 ) -> Float[Tensor, ""] | Any:
     """Mean cross-entropy: the logits at position t against the token at t + 1."""
+    skipped = logits.shape[-1] - 1 if skipped == "last" else skipped
+    logits = logits.log_softmax(1) if of == "all positions" else logits
     logits, targets = SHIFTS[shift](logits, ids)
     logits = logits.detach() if graph == "cut" else logits
     surprise = sign * PREPARED[of](logits).gather(-1, targets[..., None])[..., 0]
@@ -86,11 +89,22 @@ def _loss_cases(seed: int) -> list[tuple]:
 
 
 def _with_gradient(expected: Tensor, got: Any) -> str | None:
-    """As always, and a loss that training can use: gradients flow through it."""
+    """As always, and a loss that training can use: its gradient is right too."""
     problem = difference(expected, got)
-    if problem is None and expected.requires_grad and not got.requires_grad:
-        return "No gradient flows through it."
-    return problem
+    if problem or not expected.requires_grad:
+        return problem
+    gradients = [_gradient(x) if x.requires_grad and x.grad_fn else None for x in (expected, got)]
+    return difference(*gradients) and "The number is right, but not its gradient."
+
+
+def _gradient(loss: Tensor) -> Tensor | None:
+    """The gradient of a loss with respect to the tensor from which it was computed."""
+    nodes = [loss.grad_fn]
+    for node in nodes:
+        if hasattr(node, "variable"):
+            return torch.autograd.grad(loss, node.variable, retain_graph=True)[0]
+        nodes += [inner for inner, _ in node.next_functions if inner is not None]
+    return None
 
 
 def _sure(ids: list, heights: list) -> tuple[Tensor, Tensor]:
@@ -122,6 +136,7 @@ check_language_model_loss = Exercise(
         "of": {
             "twice": "The softmax is taken twice: cross_entropy takes logits.",
             "positions": "The softmax runs over positions: it belongs to the vocabulary.",
+            "all positions": "The softmax runs over positions: it belongs to the vocabulary.",
             "raw": "The logits are not normalized: take the log-softmax.",
             "probabilities": "The mean probability is taken: take logarithms.",
             "sigmoid": "A sigmoid is taken for each token: take the softmax over all.",
@@ -145,10 +160,13 @@ check_language_model_loss = Exercise(
         },
         "sign": {1: "The sign is turned: surprise is the negative logarithm."},
         "graph": {
-            "cut": "The number is right, but no gradient flows through it: do not detach; return"
-            " the tensor itself.",
+            "cut": "The number is right, but not its gradient: detach nothing, make no new tensor "
+            "of a number, and return the tensor itself.",
         },
-        "skipped": {0: "Token 0 is left out, as if it were padding: it is a token."},
+        "skipped": {
+            0: "Token 0 is left out, as if it were padding: it is a token.",
+            "last": "The last token of the vocabulary is left out, as if it were padding.",
+        },
     },
     probes=[
         Probe(

@@ -206,7 +206,7 @@ def output_edits(expected: Any) -> Iterator[Edit]:
         yield from ((s, _on_values(_on_number(f))) for s, f in NUMERIC)
     elif isinstance(expected, list | tuple):
         yield from LISTS
-        if expected and all(isinstance(v, int | float) for v in expected):
+        if expected and all(type(v) in (int, float) for v in expected):
             yield from ((s, _each(_on_number(f))) for s, f in NUMERIC)
         if isinstance(expected, tuple) or (expected and isinstance(expected[0], Tensor | bool)):
             for i, item in enumerate(expected[:4]):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib.exercises.checking import Exercise
+from lib.exercises.checking import Exercise, Probe
 
 Numbers = Float[Tensor, "N"]
 
@@ -57,6 +57,12 @@ def _clip_cases(seed: int) -> list[tuple]:
         (-torch.rand(n), -torch.rand(n), torch.randn(n), 0.1),
         (-2 * torch.rand(12), -2 * torch.rand(12), torch.randn(12), 0.4),
     ]
+
+
+def _moved(by: float, advantage: float, sentence: str) -> Probe:
+    """One token whose ratio is e to the power of `by`."""
+    old = torch.tensor([-4.0])
+    return Probe(sentence, (old + by, old, torch.tensor([advantage]), 0.2))
 
 
 PRODUCTS = "The minimum is over the products with A: "
@@ -145,6 +151,22 @@ check_clipped = Exercise(
             torch.detach: "The numbers are right, but no gradient flows: do not detach it.",
         },
     },
+    probes=[
+        _moved(0.1, 2.0, "Where nothing is clipped it is the ratio times A: e^0.1 times 2 is 2.21, "
+               "and so is its gradient."),
+        _moved(0.1, -2.0, "Where nothing is clipped it is the ratio times A: e^0.1 times -2 is "
+               "-2.21, and so is its gradient."),
+        _moved(0.5, 2.0, "A is 2, the ratio e^0.5, clip 0.2: it is 1.2 times 2, with a gradient "
+               "of 0."),
+        _moved(-0.5, -2.0, "A is -2, the ratio e^-0.5, clip 0.2: it is 0.8 times -2, with a "
+               "gradient of 0."),
+        _moved(-0.5, 2.0, "A is 2 and the ratio has fallen to e^-0.5: it is the ratio times A, "
+               "unclipped."),
+        _moved(0.5, -2.0, "A is -2 and the ratio has grown to e^0.5: it is the ratio times A, "
+               "unclipped."),
+        _moved(3.0, -2.0, "A is -2 and the ratio has grown to e^3: it is the ratio times A, "
+               "without a bound."),
+    ],
     difficulty=2,
     minutes=15,
-)
+)  # fmt: skip

@@ -90,6 +90,13 @@ check_learned_targets = Exercise(
             lambda i, ids, pad: ids[i] != pad and ids[i - 1] != pad: "It asks of both tokens: the "
             "next one alone decides.",
             lambda i, ids, pad: ids[i] != 0: "Padding is not always 0: compare with `pad_id`.",
+            lambda i, ids, pad: (
+                ids[i] > pad
+            ): "Ids above `pad_id` are taken for tokens, those below "
+            "for padding: only what equals it is padding.",
+            lambda i, ids, pad: i < len(ids) - ids.count(pad): "It takes padding to stand at the "
+            "end: it counts nowhere.",
+            lambda i, ids, pad: ids[i] != pad and i < len(ids) - 1: "The last token is left out.",
             lambda i, ids, pad: ids[i] == pad: "It keeps padding alone: leave it out.",
             lambda i, ids, pad: any(t != pad for t in ids[i:]): "It leaves padding out only at the "
             "end: it counts nowhere.",
@@ -103,6 +110,8 @@ check_learned_targets = Exercise(
             "token n_prompt, counted from 0.",
             lambda i, n, ids, pad: i >= n - 1: "The last token of the prompt is learned: the "
             "response begins with token n_prompt.",
+            lambda i, n, ids, pad: ids[i] not in ids[:n]: "It asks whether a token occurs in the "
+            "prompt: its place decides.",
             lambda i, n, ids, pad: i < n: "It learns the prompt in place of the response.",
             lambda i, n, ids, pad: i >= n and pad not in ids[n:i]: "It ends at the first padding: "
             "tokens after it count again.",
@@ -134,6 +143,7 @@ check_learned_targets = Exercise(
             lambda m, ids, n: m[n - 1 :]: "The prompt's positions are missing: say False for them.",
         },
     },
+    probes=[Probe("Without a response there is a False for each position.", ([4, 6, 2], 3, 99))],
     difficulty=1,
     minutes=8,
 )
@@ -146,12 +156,14 @@ Rewards = Float[Tensor, "P G"]
 def advantages(
     rewards: Rewards,
     *,
+    given: Callable = lambda r: r,
     center: Callable = lambda r: r.mean(1, keepdim=True),
     spread: Callable = lambda r: r.std(1, keepdim=True, correction=0),
     divided: Callable = lambda d, s: d / (s + 1e-4),
     result: Callable = lambda a, r: a,
 ) -> Rewards | Any:
     """(r - mean) / (std + 1e-4) within each row; std divides by the number in the row."""
+    rewards = given(rewards)
     return result(divided(rewards - center(rewards), spread(rewards)), rewards)
 
 
@@ -161,6 +173,7 @@ def _reward_cases(seed: int) -> list[tuple]:
         (torch.tensor([[1.0, 0.0, 0.0, 1.0], [1.1, 1.1, 1.1, 1.1]]),),
         (torch.tensor([[0.0, 0.0, 1.0]]),),
         (torch.rand(4, 6) + torch.arange(4.0)[:, None],),
+        (torch.eye(16)[[3, 0]],),  # one right in many: an advantage of nearly 4
         (torch.rand(3, 5) * 2e-5,),  # the deviation is far below 1e-4
     ]
 
@@ -175,6 +188,10 @@ check_advantages = Exercise(
     reference=advantages,
     cases=_reward_cases,
     switches={
+        "given": {
+            lambda r: (r > 0).float(): "Rewards become 0 or 1 first: take them as they are.",
+            torch.round: "Rewards are rounded first: take them as they are.",
+        },
         "center": {
             lambda r: r.mean(): f"The mean {ALL}",
             lambda r: r.mean(0, keepdim=True): "The mean is over the problems: take it over a "
@@ -229,12 +246,25 @@ check_advantages = Exercise(
         "result": {
             lambda a, r: r.softmax(1): "A softmax of the rewards is no advantage.",
             lambda a, r: a.clamp(min=0): "Negative advantages are cut to 0: they push away.",
+            **{
+                lambda a, r, c=c: a.clamp(-c, c): f"Advantages are cut off at {c}: they have no "
+                "bounds."
+                for c in (1, 2, 3)
+            },
+            lambda a, r: torch.where(r.std(1, keepdim=True, correction=0) == 0, r, a): (
+                "Equal rewards stay as they are: their advantages are zeros."
+            ),
+            lambda a, r: a / r.shape[1] ** 0.5: "It is divided by the root of G besides.",
             lambda a, r: -a: "The sign is turned: better than the mean is positive.",
         },
     },
     probes=[
         Probe("A group of equal rewards has advantages of 0.", (torch.full((2, 3), 0.5),)),
-        Probe("As many problems as responses: mind the dimension.", (torch.eye(3) * 2,)),
+        Probe(
+            "As many problems as responses: mind the dimension.",
+            (torch.tensor([[0.0, 1.0, 0.0], [2.0, 0.0, 4.0], [1.0, 1.0, 4.0]]),),
+            alone=True,
+        ),
     ],
     difficulty=1,
     minutes=10,

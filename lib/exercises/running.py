@@ -23,6 +23,15 @@ from torch import Tensor
 
 from lib.exercises.comparing import difference
 
+FORGETS = (
+    "Called again with the same arguments it gives another result: does it keep something from "
+    "one call to the next, or draw random numbers?"
+)
+NOT_NEW = (
+    "The result is right, but it is an argument itself, not a new tensor: what is written into one "
+    "later changes the other."
+)
+
 
 class TooSlow(BaseException):
     """The time is up. Not an Exception, so that `except Exception` in an answer lets it pass."""
@@ -40,6 +49,7 @@ class Outcome:
     error: BaseException | None = None
     changed: tuple[int, ...] = ()
     left: str = ""  # a global setting that is not as it was
+    given: bool = False  # the value is an argument itself, or a view of one
 
 
 def run(
@@ -74,8 +84,18 @@ def run(
             torch.set_default_dtype(settings["torch.set_default_dtype"])
             torch.set_grad_enabled(settings["torch.set_grad_enabled"])
             os.chdir(settings["os.chdir"])
+    if type(value) in (list, dict, set):
+        value = value.copy()  # an answer may keep it, and change it in the next call
     changed = (i for i, (a, b) in enumerate(zip(arguments, copies, strict=True)) if differs(a, b))
-    return Outcome(value=value, changed=tuple(changed), left=left)
+    return Outcome(value, changed=tuple(changed), left=left, given=_shares(value, copies))
+
+
+def _shares(value: Any, arguments: list) -> bool:
+    """Whether a tensor begins where one of the arguments does, in memory."""
+    if type(value) is not Tensor or value.is_meta or value.layout != torch.strided:
+        return False
+    tensors = (a for a in arguments if type(a) is Tensor and a.numel())
+    return any(a.data_ptr() == value.data_ptr() for a in tensors)
 
 
 def _settings() -> dict[str, Any]:

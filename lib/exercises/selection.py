@@ -31,6 +31,10 @@ def select(
         passes = bool(good(right, clean))
         if counted == "all" or (counted == "doubles" and passes):
             tried.append(pair)
+        if counted in ("right", "clean") and {"right": right, "clean": clean}[counted]:
+            tried.append(pair)
+        if counted == "stop" and not room(question, kept, most):
+            break
         if passes and free and new(pair, kept):
             kept.append(pair)
     return result(kept[::-1] if turned else kept, drawn)
@@ -115,6 +119,9 @@ check_select = Exercise(
         },
         "counted": {
             "all": "What is wrong or not clean uses up the limit: count what is kept.",
+            "right": "What is right but not clean uses up the limit: count what is kept.",
+            "clean": "What is clean but not right uses up the limit: count what is kept.",
+            "stop": "It stops where a question is full: go on for the others.",
             "doubles": "Doubles use up the limit: count what is kept.",
         },
         "order": {
@@ -133,6 +140,9 @@ check_select = Exercise(
             lambda kept, drawn: [q for q, _ in kept]: f"{PAIRS}responses are missing.",
             lambda kept, drawn: [(r, q) for q, r in kept]: f"{PAIRS}they are turned.",
             lambda kept, drawn: [(*p, True, True) for p in kept]: f"{PAIRS}two parts too many.",
+            lambda kept, drawn: [next(x for x in drawn if x[:2] == p) for p in kept]: (
+                f"{PAIRS}two parts too many."
+            ),
             lambda kept, drawn: sorted(kept): "They are sorted: keep the order in which they come.",
             lambda kept, drawn: kept[::-1]: "They come in reverse order.",
             lambda kept, drawn: [
@@ -153,10 +163,12 @@ check_select = Exercise(
         Probe(
             "A pair that was wrong first may come right later.",
             ([("q", "a", False, True), ("q", "a", True, True)], 1),
+            wrong=lambda expected, got: len(got) == 0,
         ),
         Probe(
             "The first ones are kept, not the last.",
             ([("q", "b", True, True), ("q", "a", True, True)], 1),
+            wrong=lambda expected, got: tuple(got[0]) == ("q", "a"),
         ),
         Probe("Of nothing, nothing is kept: an empty list.", ([], 2)),
     ],

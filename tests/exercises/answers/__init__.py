@@ -32,6 +32,7 @@ ROOMS = (
     "third_attention",
     "third_generation",
     "third_scaling",
+    "fourth_training",
     "capstones",
 )
 

@@ -189,6 +189,7 @@ def response_cases():
     good = clean_response(problem)
     plain = "5 +8 is 3 then 3 *3 is 9 answer 9 <eos>".split()
     texts = [good, good[:-1], plain, plain[-3:], plain[:-3], [*good, "then"], [*good[:-3], "<eos>"]]
+    texts += ["5 +8 fait 3 then 3 *3 is 9 answer 9 <eos>".split()]
     texts += [[*good[:4], "1", *good[5:]], [*plain[:-2], "8", "<eos>"], [*plain[:-2], "8"]]
     return [(problem, words) for words in texts]
 

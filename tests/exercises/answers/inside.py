@@ -29,7 +29,12 @@ def rank_cases():
                 token,
             )
         )
-    return cases
+    stream, gain, eps, head, token = cases[0]
+    return [
+        *cases,
+        (stream, gain * torch.tensor([1.0, -1, 1, -1]), eps, head, token),
+        (stream, gain, eps, head[:1] + 2e-3 * torch.randn(14, 4), 12),
+    ]
 
 
 wrong, right = exercise(CHECKS, "check_ranks", ranks, rank_cases)
@@ -157,7 +162,12 @@ def ablation_cases():
     torch.manual_seed(5)
     return [
         (torch.randn(h, t, d), gone, torch.randn(h, n, d) + 2)
-        for h, t, d, gone, n in [(3, 2, 2, [1], 4), (4, 5, 3, [0, 3], 6), (2, 3, 4, [], 5)]
+        for h, t, d, gone, n in [
+            (3, 2, 2, [1], 4),
+            (4, 5, 3, [0, 3], 6),
+            (2, 3, 4, [], 5),
+            (5, 3, 2, [4, 1], 4),
+        ]
     ]
 
 

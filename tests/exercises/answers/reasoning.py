@@ -289,7 +289,12 @@ def chain_cases():
     return [(two, t.split()) for t in texts] + [
         (one, t.split())
         for t in ["7 +8 is 5 answer 5 <eos>", "answer 5 <eos>", "7 +8 is 4 answer 5 <eos>"]
-    ]
+    ] + [
+        (two, "5 +8 3 then 3 *3 is 9 answer 9 <eos>".split()),
+        (two, "5 +8 is 2 then 3 *3 is 9 answer 9 <eos>".split()),
+        (Problem(1, ("+1",) * 4), "1 +1 is 2 then 2 +1 is 3 then 3 +1 is 4 then 4 +1 is 6 answer 5".split()),
+        (Problem(1, ("+1",) * 4), "1 +1 is 2 then 2 +1 is 3 then 3 +1 is 4 then 4 +1 is 5 answer 5".split()),
+    ]  # fmt: skip
 
 
 def marks(problem, words):
