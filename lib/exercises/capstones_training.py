@@ -98,6 +98,8 @@ def loop(
         losses.append(loss_of(windows).item() if when == "after" else loss.item())
     if when == "end":
         return [loss_of(windows).item() for windows in batches]
+    if when == "so far":
+        return [sum(losses[:n]) / n for n in range(1, len(losses) + 1)]
     return losses
 
 
@@ -220,6 +222,7 @@ check_my_loop = Exercise(
         "when": {
             "after": "The losses are those after each update: return those before it.",
             "end": "The losses are those of the trained model: return each from before its update.",
+            "so far": "Each is the mean of the losses so far: return each step's own.",
             "but last": "The last batch is left out.",
             "backward": "The batches come from the last to the first.",
         },

@@ -5,6 +5,7 @@ edited result (`output_edits`). One that gives the answer's results in all cases
 together are tried, `relations` before and after that, and at last the shown case alone.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -144,9 +145,11 @@ def _first(candidates: Any, trial: Trial, where: Sequence[int]) -> str | None:
     order = [i for i in trial.wrong if i in where] + [i for i in where if i not in trial.wrong]
     if not _telling([trial.got[i] for i in order]):
         return None
-    for candidate in islice(candidates, MOST):
-        if all(_alike(candidate.result(trial, i), trial.got[i]) for i in order):
-            return str(candidate)
+    with warnings.catch_warnings():  # a slip's, not the reader's
+        warnings.simplefilter("ignore")
+        for candidate in islice(candidates, MOST):
+            if all(_alike(candidate.result(trial, i), trial.got[i]) for i in order):
+                return str(candidate)
     return None
 
 
