@@ -42,20 +42,28 @@ os.environ["XDG_STATE_HOME"] = _STATE.name
 
 
 # What jaxtyping puts around each function of lib binds its arguments and checks them twice, for the
-# sake of sizes that have a name. A function that names no array needs beartype alone, and one that
-# is not called, nothing.
-_with_sizes = jaxtyping.jaxtyped
-_without_sizes = beartype.beartype(
-    conf=beartype.BeartypeConf(violation_type=jaxtyping.TypeCheckError)
-)
+# sake of its messages. beartype checks them once, and jaxtyping's context holds the sizes that have
+# a name during a call. A function that names no array needs no context; one that is not called,
+# nothing; and a name in quotation marks may be of what only an editor imports: jaxtyping leaves it.
+_jaxtypings_own = jaxtyping.jaxtyped
+_typed = beartype.beartype(conf=beartype.BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+_sizes = jaxtyping.jaxtyped("context")
 
 
 def _names_an_array(annotation: object) -> bool:
-    if isinstance(annotation, str):
-        return True  # not evaluated yet, so it may
     if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
         return True
     return any(map(_names_an_array, typing.get_args(annotation)))
+
+
+def _with_sizes(function: Callable) -> Callable:
+    typed = _typed(function)
+
+    def with_sizes(*args, **kwargs):
+        with _sizes:
+            return typed(*args, **kwargs)
+
+    return with_sizes
 
 
 def _checked(function: Callable, typechecker: Callable) -> Callable:
@@ -67,10 +75,11 @@ def _checked(function: Callable, typechecker: Callable) -> Callable:
             return function(*args, **kwargs)
         nonlocal made
         if made is None:
-            if any(map(_names_an_array, function.__annotations__.values())):
-                made = _with_sizes(function, typechecker=typechecker)
+            kinds = function.__annotations__.values()
+            if any(isinstance(kind, str) for kind in kinds):
+                made = _jaxtypings_own(function, typechecker=typechecker)
             else:
-                made = _without_sizes(function)
+                made = (_with_sizes if any(map(_names_an_array, kinds)) else _typed)(function)
         return made(*args, **kwargs)
 
     return checked
