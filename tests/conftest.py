@@ -50,6 +50,12 @@ _typed = beartype.beartype(conf=beartype.BeartypeConf(violation_type=jaxtyping.T
 _sizes = jaxtyping.jaxtyped("context")
 
 
+def _in_quotation_marks(annotation: object) -> bool:
+    if isinstance(annotation, str | typing.ForwardRef):
+        return True
+    return any(map(_in_quotation_marks, typing.get_args(annotation)))
+
+
 def _names_an_array(annotation: object) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
         return True
@@ -76,7 +82,7 @@ def _checked(function: Callable, typechecker: Callable) -> Callable:
         nonlocal made
         if made is None:
             kinds = function.__annotations__.values()
-            if any(isinstance(kind, str) for kind in kinds):
+            if any(map(_in_quotation_marks, kinds)):
                 made = _jaxtypings_own(function, typechecker=typechecker)
             else:
                 made = (_with_sizes if any(map(_names_an_array, kinds)) else _typed)(function)
