@@ -1,5 +1,6 @@
 """Capstones of chapter 7 (a training loop) and, in `capstones_scaling`, of chapters 12 to 14."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -46,6 +47,7 @@ def loop(
     made: str = "once",
 ) -> list[float]:
     """Train `model` in place, one step for each batch; the losses before each update."""
+    model = copy.deepcopy(model) if made == "copied" else model
     weights = list(model.parameters())
     matrices = [w for w in weights if (w.dim() >= 2) != (decay == "vectors")]
     vectors = [w for w in weights if (w.dim() < 2) != (decay == "vectors")]
@@ -216,6 +218,7 @@ check_my_loop = Exercise(
         },
         "made": {
             "each step": "A new optimizer in each step forgets its running means: make one before.",
+            "copied": "A copy of the model is trained: `model` itself stays as it was.",
             "never used": "The weights stay as they are: call `optimizer.step()` after `backward`, "
             "and `zero_grad` after that.",
         },

@@ -1,5 +1,6 @@
 """A fourth blind reading, of chapters 7, 8 and 14: slips that the readings before did not make."""
 
+import copy
 import math
 from collections import defaultdict
 from functools import partial
@@ -450,6 +451,7 @@ def _(model, batches, rates):
     return [sum(losses[: i + 1]) / (i + 1) for i in range(len(losses))]
 
 
+wrong("a copy is trained", lambda m, b, r: loop(copy.deepcopy(m), b, r))
 wrong("the last loss alone", lambda m, b, r: loop(m, b, r)[-1])
 wrong("all rates are the first", lambda m, b, r: loop(m, b, [r[0]] * len(r)))
 wrong("the rates backward", lambda m, b, r: loop(m, b, list(r)[::-1]))
