@@ -11,7 +11,7 @@ from lib.model.routing import route
 COUNTS = {
     "choices": (lambda e, n, p: e.flatten().bincount(minlength=n) / len(e), ""),
     "whole": (lambda e, n, p: e.flatten().bincount(minlength=n).float(),
-        "f is a count: divide it by the number of tokens (and take the mean for P, once)."),
+        "It divides by the number of tokens once: f is a share of them, and P a mean over them."),
     "k": (lambda e, n, p: e.flatten().bincount(minlength=n) / e.numel(),
         "f is divided by k as well: here it counts choices for each token, so that the loss at "
         "balance is k."),
@@ -21,6 +21,8 @@ COUNTS = {
         "Only last choices are counted: all k of a token count."),
     "best": (lambda e, n, p: p.argmax(-1).bincount(minlength=n) / len(e),
         "f counts the most probable expert, not the choices that are given."),
+    "likely": (lambda e, n, p: p.topk(e.shape[1]).indices.flatten().bincount(minlength=n) / len(e),
+        "f counts the k most probable experts, not the choices that are given."),
     "probabilities": (lambda e, n, p: p.mean(0),
         "Both factors are mean probabilities. f counts choices: that is where an expert is "
         "overloaded."),
@@ -42,7 +44,8 @@ MEANS = {
         "A softmax is taken of probabilities: they are given as they are."),
     "equal": (lambda p, e: torch.full((p.shape[1],), 1 / p.shape[1]),
         "P does not look at the probabilities."),
-    "tokens": (lambda p, e: p.mean(0) / len(p), "P is divided by the number of tokens twice."),
+    "tokens": (lambda p, e: p.mean(0) / len(p),
+        "It divides by the number of tokens three times: f is a share of them, P a mean."),
 }  # fmt: skip
 
 
@@ -54,22 +57,34 @@ def balancing_loss(
     p: str = "mean",
     factor: str = "E",
     sum: str = "sum",
+    tokens: str = "all",
 ) -> float:
     """E sum_i f_i P_i, f_i the number of choices of expert i for each token."""
+    if tokens == "but the last" and len(experts) > 1:
+        probabilities, experts = probabilities[:-1], experts[:-1]
     n_tokens, n_experts = probabilities.shape
     products = COUNTS[f][0](experts, n_experts, probabilities) * MEANS[p][0](probabilities, experts)
     factors = {
         "E": n_experts, "none": 1, "k": experts.shape[1], "N": n_tokens, "E²": n_experts**2,
         "1/E": 1 / n_experts, "E/k": n_experts / experts.shape[1],
+        "Ek": n_experts * experts.shape[1], "chosen": len(experts.unique()),
+        "last": int(experts.max()) + 1,
     }  # fmt: skip
-    return (factors[factor] * getattr(products, sum)()).item()
+    if sum == "tokens":
+        return (factors[factor] * probabilities.gather(1, experts).sum() / n_tokens).item()
+    total = (factors[factor] * getattr(products, "mean" if sum == "mean" else "sum")()).item()
+    return total - {"less k": experts.shape[1], "less 1": 1}.get(sum, 0)
 
 
 def _choice_cases(seed: int) -> list[tuple]:
     generator = torch.Generator().manual_seed(seed)
     routings = [route(torch.randn(n, e, generator=generator) * 2, k)
                 for n, e, k in ((4, 3, 1), (20, 4, 2), (50, 8, 3))]  # fmt: skip
-    return [(routing.probabilities, routing.experts) for routing in routings]
+    noisy = torch.randn(12, 6, generator=generator).argsort(-1)[:, :2]  # not the most probable
+    return [
+        *((routing.probabilities, routing.experts) for routing in routings),
+        (torch.randn(12, 6, generator=generator).softmax(-1), noisy),
+    ]
 
 
 check_balancing_loss = Exercise(
@@ -84,10 +99,19 @@ check_balancing_loss = Exercise(
             "E²": "The factor E comes twice.",
             "1/E": "It divides by E: multiply.",
             "E/k": "It divides by k as well: the f together make k.",
+            "Ek": "It multiplies by k as well: the f together make k already.",
+            "chosen": "The factor counts the experts that were chosen by anyone: it is E.",
+            "last": "The number of experts is read from the choices: the last may have none.",
         },
         "f": {name: sentence for name, (_, sentence) in COUNTS.items() if sentence},
         "p": {name: sentence for name, (_, sentence) in MEANS.items() if sentence},
-        "sum": {"mean": "The products are averaged over experts: add them up."},
+        "sum": {
+            "mean": "The products are averaged over experts: add them up.",
+            "tokens": "It multiplies token by token: f and P each go over all tokens first.",
+            "less k": "k is subtracted: at balance the loss is k, not 0.",
+            "less 1": "1 is subtracted: at balance with k = 1 the loss is 1, not 0.",
+        },
+        "tokens": {"but the last": "The last token is left out."},
     },
     probes=[
         Probe("One expert, chosen always: the loss is 1.",
@@ -96,8 +120,11 @@ check_balancing_loss = Exercise(
               (torch.full((2, 2), 0.5), torch.tensor([[0], [1]]))),
         Probe("Where each token chooses k = 2 of 2 experts the loss is 2.",
               (torch.full((2, 2), 0.5), torch.tensor([[0, 1], [1, 0]]))),
-        Probe("It fails where nobody chose the last expert: its count is 0 (`minlength`).",
+        Probe("Of three experts nobody chose the last: its count is 0 (`minlength`).",
               (torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1]]), torch.tensor([[0], [1]]))),
+        Probe("Of three experts nobody chose the first: its count is 0, and the others keep their "
+              "places.",
+              (torch.tensor([[0.5, 0.3, 0.2], [0.3, 0.6, 0.1]]), torch.tensor([[1], [2]]))),
         Probe(
             "All tokens on expert 0, which has the probability 0.75 of two: f = (1, 0), and the "
             "loss is 2 · 0.75.",

@@ -33,12 +33,16 @@ def kept(
         "last_token": [(t, c) for c in choices for t in reversed(tokens)],
         "backward": [(t, c) for t in reversed(tokens) for c in choices],
         "last": [(t, c) for c in reversed(choices) for t in reversed(tokens)],
+        "short": [(t, c) for c in choices for t in tokens[:-1]],
     }[order]  # fmt: skip
     taken, result = {}, torch.zeros_like(experts, dtype=torch.bool)
     for t, c in pairs:
         expert = int(experts[t, c])
         place = {"expert": expert, "choice": (expert, c), "all": 0, "token": t, "column": c}[shared]
-        stopped = says == "stops" and not result[t, :c].all()
+        stopped = {
+            "stops": not result[t, :c].all(), "stops_first": c > 0 and not result[t, 0],
+            "once": bool(result[t, :c].any()),
+        }.get(says, False)  # fmt: skip
         result[t, c] = taken.get(place, 0) < most and not stopped
         if result[t, c] or says == "counts_dropped":
             taken[place] = taken.get(place, 0) + 1
@@ -48,6 +52,8 @@ def kept(
         return result.any(-1, keepdim=True).expand_as(result)
     if says == "first_only":
         return result & (torch.arange(k) == 0)
+    if says == "first_always":
+        return result | (torch.arange(k) == 0)
     return {
         "dropped": ~result, "experts": experts.where(result, -1),
         "turned": result.T.reshape(result.shape),
@@ -82,6 +88,7 @@ check_kept = Exercise(
             "backward": "It goes token by token, and from the last: first choices of all tokens "
             "come first, in the order of the text.",
             "last": "Last choices and last tokens are served first: begin with the first ones.",
+            "short": "The last token is left out.",
         },
         "room": {
             "less": "One place too few: an expert takes `capacity` tokens, the last one included.",
@@ -107,8 +114,13 @@ check_kept = Exercise(
             "assignment counts for itself.",
             "some": "A token is kept as a whole if one of its choices finds room: each assignment "
             "counts for itself.",
-            "stops": "A token whose first choice was dropped is not served any more: its further "
+            "stops": "A token of which one choice was dropped is not served any more: its further "
             "choices count too.",
+            "stops_first": "A token whose first choice was dropped is not served any more: its "
+            "further choices count too.",
+            "once": "A token that one expert has kept is not served any more: its further choices "
+            "count too.",
+            "first_always": "First choices are never dropped: they need room as all others do.",
             "crowded": "An expert with too many assignments keeps none: it keeps the first ones.",
             "turned": "The rows of the result are choices, cut to the shape (N, k): transpose.",
             "first_only": "Only first choices are kept: further ones take the room that is left.",

@@ -21,6 +21,7 @@ from lib.exercises.capstones_parts import (
 from lib.exercises.checking import Exercise, Probe
 from lib.exercises.feedforward import check_swiglu, swiglu
 from lib.exercises.layer_norm import OVER_SENTENCES
+from lib.exercises.running import differs
 from lib.model import LanguageModel, ModelConfig
 from lib.pretrained import load_pretrained
 
@@ -45,6 +46,9 @@ def model_logits(
         if norms == "swapped" and at:
             name = {"attention": "feedforward", "feedforward": "attention"}[name]
         return norm_(x, weights[f"{at}{name}_norm.weight"], config.norm_eps) if norms != name else x
+
+    def before(x: Tensor, at: str, name: str) -> Tensor:
+        return x if norms == "post" else normalized(x, at, name)
 
     def rotated(x: Tensor) -> Tensor:
         frequencies = (base or config.rope_base) ** (-torch.arange(0, width, 2) / width)
@@ -73,27 +77,36 @@ def model_logits(
     x = x * x.shape[-1] ** 0.5 if embedded == "scaled" else x
     for layer in range(config.n_layers + layers):
         at, start = f"blocks.{layer}.", x
-        written = attended(normalized(x, at, "attention"), at + "attention")
+        written = attended(before(x, at, "attention"), at + "attention")
         x = x + written if residual not in ("feed-forward", "none") else written
+        x = normalized(x, at, "attention") if norms == "post" else x
         read = start if residual == "parallel" else x
         names = (f"{at}feedforward.{name}.weight" for name in ("gate", "up", "down"))
-        written = feed(normalized(read, at, "feedforward"), *(weights[name] for name in names))
+        written = feed(before(read, at, "feedforward"), *(weights[name] for name in names))
         x = x + written if residual not in ("attention", "none") else written
+        x = normalized(x, at, "feedforward") if norms == "post" else x
     x = normalized(x, "", "final")
     return (x if returned == "all" else x[-1]) @ weights["embedding.weight"].T
 
 
-def _tiny(answer: Callable, seed: int, length: int, n_kv_heads: int, **settings: object) -> Tensor:
-    """The logits that `answer` computes from the weights of a tiny model with random ones."""
+def _tiny(
+    answer: Callable, seed: int, length: int, n_kv_heads: int, **settings: object
+) -> Tensor | dict:
+    """The logits that `answer` computes from the weights of a tiny model with random ones.
+
+    In a dict if it changes the weights.
+    """
     torch.manual_seed(seed)
     config = ModelConfig(
-        vocab_size=13, context_length=16, d_model=12, n_layers=2, n_heads=4, d_ff=10,
-        n_kv_heads=n_kv_heads, d_head=4, tie_embeddings=True, initial_std=0.5, rope_base=100.0,
-        norm_eps=0.1,
+        vocab_size=13, context_length=16, d_model=12, n_layers=2 + length // 6, n_heads=4, d_ff=10,
+        n_kv_heads=n_kv_heads, d_head=6, tie_embeddings=True, initial_std=0.5, rope_base=100.0,
+        norm_eps=0.1 if length < 6 else 0.3,
     )  # fmt: skip
     weights = {name: w.detach() for name, w in LanguageModel(config).state_dict().items()}
     weights = {n: w + torch.rand_like(w) if "norm" in n else w for n, w in weights.items()}
-    return answer(weights, torch.randint(13, (length,)), config, **settings)
+    before = {name: w.clone() for name, w in weights.items()}
+    logits = answer(weights, torch.randint(13, (length,)), config, **settings)
+    return logits if not differs(before, weights) else {"changed": logits}
 
 
 def as_smollm2(answer: Callable, n_tokens: int = 6) -> None:
@@ -135,6 +148,8 @@ check_my_model = Exercise(
         "pairs": {"neighbors": "It pairs neighbors; here feature i goes with i + D/2."},
         "base": {b: f"The base is always {b:,.0f}: take `config.rope_base`." for b in (1e4, 1e5)},
         "norms": {
+            "post": "This is post-norm: the norms stand before attention and feed-forward, not "
+            "on the sums.",
             "final": "The last norm is missing, before the logits.",
             "attention": "Attention reads x as it is: normalize it first.",
             "feedforward": "Feed-forward reads x as it is: normalize it first.",
@@ -154,6 +169,8 @@ check_my_model = Exercise(
         "mask": {m: text for m, text in check_my_attention.switches["mask"].items() if m != "left"},
     },
     probes=[
+        Probe("It changes `weights`, which the next call reads again: work on copies.", (2, 1, 4),
+              lambda e, g: isinstance(g, dict)),
         Probe("A text of one token: no mask, no position, one value to attend to.", (3, 1, 4)),
         Probe("Two tokens: the second attends to both, turned by its position.", (4, 2, 4)),
         Probe("Four query heads share two key heads: 0 and 1 the first, 2 and 3 the second.",

@@ -178,7 +178,7 @@ check_my_norm = Exercise(
             "divides": "It divides by the weight: multiply.",
         },
         "added": {0.0: "eps is not used: add it to the mean of squares."}
-        | {1e-5: "eps is a number of its own, such as 1e-5: take the argument."},
+        | dict.fromkeys((1e-5, 1e-6, 1e-8), "eps is a number of its own: take the argument."),
         "order": {"scale first": "The weight is multiplied in before the norm: it comes after it."},
     },
     probes=[

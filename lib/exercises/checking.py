@@ -121,8 +121,7 @@ class Exercise:
         cases, expected = self._asked
         if self.call is None and (message := misfit(answer, cases[0])):
             return self._wrong(message, named=True)
-        watch = Watch(self.rule)
-        outcomes: list[Outcome] = []
+        watch, outcomes = Watch(self.rule), []
         for case in cases:
             watch.begin(case)
             outcomes.append(self._run(answer, case, watch))

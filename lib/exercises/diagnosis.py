@@ -16,10 +16,15 @@ from torch import Tensor
 from lib.exercises.comparing import same
 from lib.exercises.input_edits import input_edits
 from lib.exercises.output_edits import output_edits
-from lib.exercises.relations import Trial, relation, symptom
+from lib.exercises.relations import Trial, relation
 from lib.exercises.running import Outcome, TooSlow, copy_of
+from lib.exercises.symptoms import symptom
 
 KEPT = 10_000  # results of changed references, from one answer to the next
+STALE = (
+    "It gives the result of an earlier input again: does it keep something from one call to the "
+    "next?"
+)
 MOST = 1000  # candidates of one kind: a pair too much is not worth the wait
 
 
@@ -82,6 +87,8 @@ def diagnose(trial: Trial) -> str | None:
     largest = max(values, key=lambda v: len(v) if isinstance(v, list | tuple) else 0, default=None)
     after = [Change((s,), after=(e,)) for s, e in output_edits(largest)]
     everywhere = range(len(trial.cases))
+    if _stale(trial):
+        return STALE
     for candidates in (switches, after, before):
         if found := _first(candidates, trial, everywhere):
             return found
@@ -115,6 +122,26 @@ def diagnose_shown(trial: Trial) -> str | None:
         if found := _first(candidates, trial, [first]):
             return f"On this input it does what this slip would: {found}"
     return None
+
+
+def _stale(trial: Trial) -> bool:
+    """Whether wrong results are right ones of earlier cases, for new tensors too."""
+    for k in trial.wrong:
+        value = trial.got[k].value
+        before = (trial.expected[i].value for i in range(k) if i not in trial.wrong)
+        if value is None or not any(same(earlier, value) for earlier in before):
+            return False
+    last = trial.wrong[-1]
+    if _few(trial.got[last].value):
+        return False
+    case = [
+        copy_of(v).detach().flip(0) * 1.5 + 0.25
+        if isinstance(v, Tensor) and v.is_floating_point() else v for v in trial.cases[last]
+    ]  # fmt: skip
+    if not any(a is not b for a, b in zip(case, trial.cases[last], strict=True)):
+        return False
+    again = trial.again(tuple(case))
+    return again.error is None and same(again.value, trial.got[last].value)
 
 
 def _settings(trial: Trial) -> list[Change]:

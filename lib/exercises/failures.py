@@ -135,9 +135,11 @@ def _container(values: list, all_are: Callable[[Callable], bool]) -> str | None:
         return f"It returns {given} things: only the first {asked} are asked for."
     number = (int, float, np.number)
     if all_are(
-        lambda e, g: (isinstance(e, number) or (isinstance(e, Tensor) and e.dim() == 0))
-        and isinstance(g, list | np.ndarray) and (isinstance(e, Tensor) or np.size(g) != 1)
-    ):  # fmt: skip
+        lambda e, g: (
+            (isinstance(e, number) or (isinstance(e, Tensor) and e.dim() == 0))
+            and isinstance(g, list | np.ndarray)
+        )
+    ) and any(isinstance(e, Tensor) or np.size(g) != 1 for e, g in values):
         return f"It returns {kind(values[0][1])}: one number is asked for."
     for i in range(2):
         if all_are(lambda e, g, i=i: type(g) is tuple and len(g) == 2 and same(e, g[i])):

@@ -30,6 +30,9 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "A softmax": lambda z: z.softmax(-1),
     "Softplus": F.softplus,
+    "The logarithm of the sigmoid": F.logsigmoid,
+    "Hard Swish": F.hardswish,
+    "again": lambda z: F.silu(F.silu(z)),
     "Mish": F.mish,
     "ELU": F.elu,
     "1.702": lambda z: z * torch.sigmoid(1.702 * z),
@@ -43,6 +46,14 @@ ACTIVATIONS = {
 }
 
 
+READ = {
+    "x": lambda x: x,
+    "rms": lambda x: x * (x.square().mean(-1, True) + 1e-6).rsqrt(),
+    "layer norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+    "mean": lambda x: x.mean(0).expand_as(x),
+}
+
+
 def swiglu(
     x: Float[Tensor, "N C"],
     gate: Float[Tensor, "F C"],
@@ -53,9 +64,11 @@ def swiglu(
     place: str = "gate",
     join: str = "times",
     around: str = "none",
+    read: str = "x",
 ) -> Float[Tensor, "N C"]:
     """A SwiGLU layer; weights as in nn.Linear, (out, in)."""
     act = ACTIVATIONS[activation]
+    x = READ[read](x)
     g, u = x @ (act(gate) if place == "weights" else gate).T, x @ up.T
     g = act(g) if place in ("gate", "both", "gate_and_end") else g
     u = act(u) if place in ("up", "both") else u
@@ -104,6 +117,7 @@ check_swiglu = Exercise(
             "softmax z": "It takes z · softmax(z): Swish is z · sigmoid(z), each neuron alone.",
             "square": "It takes z² · sigmoid(z): Swish is z · sigmoid(z).",
             "twice": "It multiplies by the sigmoid twice: Swish is z · sigmoid(z).",
+            "again": "Swish is taken twice.",
             "exp": "It takes z / (1 + e^z): Swish is z / (1 + e^(-z)).",
             "none": "The activation is missing: this is a bilinear layer.",
         },
@@ -127,6 +141,11 @@ check_swiglu = Exercise(
             "x": "x is added: the way around the layer belongs to the block.",
             "mean": "The sum over neurons is divided by their number.",
             "root": "The sum over neurons is divided by the root of their number.",
+        },
+        "read": {
+            "rms": "x is normalized first: the norm stands before the layer, outside of it.",
+            "layer norm": "x is normalized first: the norm stands before the layer, outside of it.",
+            "mean": "All tokens are averaged first: each goes through the layer alone.",
         },
     },
     probes=[
@@ -159,6 +178,11 @@ check_swiglu = Exercise(
             "Each neuron has its own gate: two neurons give the sum of what each gives.",
             _neurons([1], [1, -2], [1, 3], [1, 1]),
         ),
+        Probe("x must enter as it is: nothing is normalized.", _neurons([3], [1], [1], [1])),
+        Probe("Large numbers go through as they are: nothing is cut off.",
+              _neurons([1], [50], [-50], [1])),
+        Probe("Each token goes through the layer alone, whatever the other tokens are.",
+              (torch.tensor([[1.0], [-1.0]]), *_neurons([1], [2], [1], [1])[1:])),
     ],
     difficulty=1,
     minutes=8,
@@ -171,7 +195,7 @@ SHARES = {
     "2/3": lambda n: 2 * n // 3, "3/2": lambda n: 3 * n // 2, "1": lambda n: n,
     "1/3": lambda n: n // 3, "1/2": lambda n: n // 2, "4/3": lambda n: 4 * n // 3,
     "3/4": lambda n: 3 * n // 4, "8/3": lambda n: 8 * n // 3, "0.66": lambda n: int(0.66 * n),
-    "0.67": lambda n: int(0.67 * n),
+    "0.67": lambda n: int(0.67 * n), "0.667": lambda n: int(0.667 * n),
     "0.666": lambda n: int(0.666 * n), "thirds": lambda n: n // 3 * 2, "2": lambda n: 2 * n,
     "up": lambda n: -(-2 * n // 3), "near": lambda n: (4 * n + 3) // 6,
     "thirds_up": lambda n: -(-n // 3) * 2, "exact": lambda n: Fraction(2 * n, 3),
@@ -182,6 +206,7 @@ ROUNDS = {
     "nearest_even": lambda n, m: round(n / m) * m, "count": lambda n, m: -(-n // m),
     "add": lambda n, m: n + m, "add_less": lambda n, m: n + m - 1,
     "and_more": lambda n, m: (-(-n // m) + 1) * m, "at_least": lambda n, m: max(n, m),
+    "bits": lambda n, m: (int(n) + m - 1) & -m, "one less": lambda n, m: (n + m - 2) // m * m,
     "power": lambda n, m: 1 << max(0, math.ceil(n) - 1).bit_length(),
 }  # fmt: skip
 
@@ -196,7 +221,7 @@ check_gated_width = Exercise(
     reference=gated_width,
     compare=lambda e, g: "It returns a float." if isinstance(g, float) else difference(e, g),
     cases=lambda seed: [
-        (12, 1), (16384, 256), (3072, 64), (1000 + seed, 100), (10, 8), (5120, 256),
+        (12, 1), (16384, 256), (3072, 64), (1000 + seed, 100), (10, 8), (5120, 256), (13, 7),
     ],
     switches={
         "rounds": {
@@ -210,6 +235,9 @@ check_gated_width = Exercise(
             "add_less": "`multiple_of` - 1 is added, but then the rest is not cut off.",
             "and_more": "It goes one multiple too far.",
             "at_least": "It is made at least `multiple_of`, but not a multiple of it.",
+            "bits": "It rounds by bits: that is right for powers of 2 only.",
+            "one less": "A width that is 1 above a multiple goes down: `multiple_of` - 1 must be "
+            "added before the rest is cut off.",
             "power": "It goes up to a power of 2: a multiple of `multiple_of` is asked for.",
         },
         "share": {
@@ -222,6 +250,7 @@ check_gated_width = Exercise(
             "8/3": "It takes 8/3: that is 2/3 of 4 d_model, but d_ff is given.",
             "2": "It doubles the width and does not divide by 3.",
             "0.66": "0.66 is not 2/3: divide by 3.",
+            "0.667": "0.667 is not 2/3: divide by 3.",
             "0.67": "0.67 is not 2/3: divide by 3.",
             "0.666": "0.666 is not 2/3: divide by 3.",
             "thirds": "Multiply by 2 before you divide by 3: 11 // 3 · 2 is 6, not 7.",

@@ -20,6 +20,7 @@ OVER = {
     "features": lambda x: (-1,), "tokens": lambda x: tuple(range(x.dim() - 1)),
     "all": lambda x: tuple(range(x.dim())), "first": lambda x: (0,), "second": lambda x: (1,),
     "item": lambda x: tuple(range(1, x.dim())), "rows": lambda x: (-2,),
+    "last two": lambda x: (-2, -1),
 }  # fmt: skip
 OVER_SENTENCES = {
     "tokens": "It averages over the tokens, as BatchNorm does: average over the features.",
@@ -28,6 +29,7 @@ OVER_SENTENCES = {
     "second": "It averages over dimension 1, which is not always the last: write -1.",
     "item": "It averages over all dimensions but the first: average over the last one alone.",
     "rows": "It averages over the tokens of a text: average over the features.",
+    "last two": "It averages over the last two dimensions: average over the last one alone.",
 }
 
 # LayerNorm
@@ -36,6 +38,11 @@ SIZES = {
     "variance": lambda d, x, eps, over: (d.square().mean(over, True) + eps).sqrt(),
     "outside": lambda d, x, eps, over: d.square().mean(over, True).sqrt() + eps,
     "max": lambda d, x, eps, over: d.square().mean(over, True).sqrt().clamp(min=eps),
+    "max root": lambda d, x, eps, over: d.square().mean(over, True).clamp(min=eps).sqrt(),
+    "eps in sum": lambda d, x, eps, over: (
+        (d.square().sum(over, True) + eps) / math.prod(x.shape[i] for i in over)
+    ).sqrt(),
+    "largest": lambda d, x, eps, over: d.abs().amax(over, True) + eps,
     "no root": lambda d, x, eps, over: d.square().mean(over, True) + eps,
     "sum": lambda d, x, eps, over: (d.square().sum(over, True) + eps).sqrt(),
     "rms": lambda d, x, eps, over: (x.square().mean(over, True) + eps).sqrt(),
@@ -109,6 +116,9 @@ check_layer_norm = Exercise(
             "outside": "eps is added to the standard deviation: it belongs to the variance, inside "
             "the root.",
             "max": "eps is taken as a least deviation: add it to the variance, inside the root.",
+            "max root": "eps is taken as a least variance: add it to the variance.",
+            "eps in sum": "eps is added to the sum of squares: add it to the variance.",
+            "largest": "It divides by the largest deviation: take the root of the variance.",
             "no root": "It divides by the variance: take the root.",
             "sum": "The squares are summed, not averaged: the variance divides by C.",
             "rms": "It divides by the root mean square of x: take that of x minus its mean.",
@@ -158,6 +168,8 @@ check_layer_norm = Exercise(
               _pair([[1.0, 2.0, 4.0]], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0])),
         Probe("In a row of small numbers eps decides: 0.01, added to the variance inside the root.",
               _pair([[0.1, -0.1]], [1.0, 1.0], [0.0, 0.0])),
+        Probe("One feature far from all others stays far: nothing is cut off or left out.",
+              (torch.eye(1, 20), torch.ones(20), torch.zeros(20))),
         Probe("x may have three dimensions: average over the last one, whatever comes before it.",
               (torch.arange(12.0).view(2, 3, 2).square(), torch.ones(2), torch.zeros(2))),
     ],

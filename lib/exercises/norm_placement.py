@@ -35,9 +35,20 @@ def output_norm_block(
     read: str = "sum",
     sign: int = 1,
     last: bool = False,
+    skipped: str = "none",
+    turned: bool = False,
 ) -> Float[Tensor, "T C"]:
     """A block of OLMo 2: x + norm(f(x)), for attention and then for feed-forward."""
     places = (first, second) if norm == "output" else (norm, norm)
+    if turned:
+        attention, feedforward, norms = feedforward, attention, norms[::-1]
+    if skipped != "none":
+        attention, feedforward = {
+            "attention": (torch.zeros_like, feedforward),
+            "feed-forward": (attention, torch.zeros_like),
+        }[skipped]
+        norms = [torch.zeros_like if f is torch.zeros_like else n
+                 for f, n in zip((attention, feedforward), norms, strict=True)]  # fmt: skip
 
     def sublayer(x: Tensor, function: Function, normalize: Function, place: str) -> Tensor:
         made = function(normalize(x) if place in ("input", "both") else x)
@@ -110,6 +121,11 @@ check_output_norm_block = Exercise(
             "made": "The feed-forward layer reads only what attention made, without x.",
         },
         "sign": {-1: "What the sublayers make is subtracted: add it."},
+        "skipped": {
+            "attention": "Attention is left out: it comes first.",
+            "feed-forward": "Feed-forward is left out: it comes after attention.",
+        },
+        "turned": {True: "Feed-forward comes before attention: it is to come after."},
         "last": {True: "The sum is normalized at the end: the stream itself never is."},
     },
     probes=[
@@ -183,6 +199,7 @@ def _functions(seed: int) -> list[tuple[Function, Tensor]]:
         _named("all positions", lambda x: mix @ x),
         _named("all positions before", lambda x: mix.tril() @ x),
         _named("each position alone", lambda x: x * scale),
+        _named("no position", lambda x: 0 * x),
     ]
     return [(function, x) for function in last[::-1]]
 

@@ -31,7 +31,10 @@ RMS_SENTENCES = {
     "C-1": "It divides the sum of squares by C - 1: take the mean, over C.",
     "none": "It does not divide by the root mean square.",
     "std": "It divides by the standard deviation: RMSNorm does not subtract the mean.",
-    "max": "eps is taken as a least value: add it to the mean of squares.",
+    "max": "eps is taken as a least root mean square: add it to the mean of squares.",
+    "max root": "eps is taken as a least mean of squares: add it to it.",
+    "eps in sum": "eps is added to the sum of squares: add it to their mean.",
+    "largest": "It divides by the largest size: take the root of the mean square.",
 }
 
 

@@ -1,5 +1,7 @@
 """Exercises of chapter 5 on experts. N tokens, E experts, k choices."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +17,8 @@ CHOICES = {
     "all": lambda by, k: by.topk(by.shape[-1], dim=-1).indices,
     "sizes": lambda by, k: by.abs().topk(k, dim=-1).indices,
     "first": lambda by, k: torch.arange(k).expand(len(by), k),
+    "argsort": lambda by, k: (by.argsort(-1, descending=True) < k).nonzero()[:, 1].view(len(by), k),
+    "first token": lambda by, k: by[:1].topk(k, dim=-1).indices.expand(len(by), k),
     "total": lambda by, k: by.sum(0).topk(k).indices.expand(len(by), k),
 }
 CHOICE_SENTENCES = {
@@ -25,6 +29,8 @@ CHOICE_SENTENCES = {
     "all": "All experts are chosen: take the k largest.",
     "sizes": "It goes by absolute values: a large negative number is a small one.",
     "first": "The first k experts are chosen: take the k largest.",
+    "argsort": "`argsort` stands for ranks: it gives places, so that its own argsort is due.",
+    "first token": "The first token's experts serve all tokens: each chooses for itself.",
     "total": "All tokens get the same experts: each chooses for itself.",
 }
 SHARES = {
@@ -44,6 +50,7 @@ SHARES = {
     "max": lambda x: x / x.amax(-1, keepdim=True),
     "k": lambda x: x / x.shape[-1],
     "tokens": lambda x: x.softmax(0),
+    "sizes": lambda x: x.abs() / x.abs().sum(-1, keepdim=True),
     "columns": lambda x: x,
 }
 
@@ -55,6 +62,9 @@ def _placed(by: Tensor, values: Tensor, k: int, chosen: str, share: str) -> Tens
     return placed / placed.sum(0).clamp(min=1e-30) if share == "columns" else placed
 
 
+FILLS = {"masked": 0, "masked, cut": 0, "minus 1": -1, "minus 10": -10, "tokens, cut": -math.inf}
+
+
 def routing_weights(
     logits: Float[Tensor, "N E"],
     k: int,
@@ -62,16 +72,19 @@ def routing_weights(
     chosen: str = "largest",
     share: str = "softmax",
     of: str = "chosen",
-    fill: float | int = 0.0,
 ) -> Float[Tensor, "N E"]:
     """The weight of each expert for each token: softmax over the k largest logits, 0 elsewhere."""
     if of == "tokens":
         return _placed(logits.softmax(0), logits.softmax(0), k, chosen, share)
+    if of == "experts":
+        return _placed(logits.T, logits.T, min(k, len(logits)), chosen, share).T
     values = logits if of == "chosen" else logits.softmax(-1)
-    if of == "masked":
+    if of in FILLS:
         experts = CHOICES[chosen](logits, k)
-        kept = torch.full_like(logits, fill).scatter(-1, experts, logits.gather(-1, experts))
-        return kept.softmax(-1)
+        kept = torch.full_like(logits, FILLS[of]).scatter(-1, experts, logits.gather(-1, experts))
+        weights = kept.softmax(-1) if of != "tokens, cut" else kept.softmax(0).nan_to_num()
+        cut = torch.zeros_like(weights).scatter(-1, experts, weights.gather(-1, experts))
+        return weights if of != "masked, cut" else cut
     return _placed(logits, values, k, chosen, "none" if of == "all" else share)
 
 
@@ -105,6 +118,15 @@ check_routing_weights = Exercise(
             "take the softmax over the chosen logits only.",
             "masked": "Experts that were not chosen have a weight: their logits were set to 0, and "
             "e^0 = 1. Set them to -inf.",
+            "masked, cut": "The logits of others were set to 0 and count in the softmax, since "
+            "e^0 = 1. Set them to -inf.",
+            **{
+                f"minus {number}": "Experts that were not chosen have a weight: their logits were "
+                f"set to -{number}. Set them to -inf."
+                for number in (1, 10)
+            },
+            "tokens, cut": "The softmax runs over tokens: a token's experts share a weight of 1.",
+            "experts": "Each expert chooses k tokens: each token must choose k experts.",
             "probabilities": "The softmax is taken twice, of all logits and then of the chosen "
             "probabilities.",
             "tokens": "The softmax runs over tokens: each token's experts share a weight of 1.",
@@ -120,10 +142,16 @@ check_routing_weights = Exercise(
             "sorted": "The weights land at the wrong ones of the chosen experts.",
             "log": "The weights are logarithms: take `softmax`, not `log_softmax`.",
             "tokens": "The softmax runs over tokens: each token's experts share a weight of 1.",
+            "sizes": "The sizes of the chosen logits are divided by their sum: take a softmax.",
         },
         "chosen": CHOICE_SENTENCES,
     },
     probes=[
+        Probe(
+            "The result must have the shape (N, E), with 0 for the experts that were not chosen.",
+            (torch.tensor([[1.0, 3.0, 2.0]]), 2),
+            lambda e, g: getattr(g, "shape", None) != e.shape,
+        ),
         Probe("With k = 1 the best expert gets the weight 1, the others 0.",
               (torch.tensor([[-3.0, -1.0, -2.0]]), 1)),
         Probe(
@@ -164,7 +192,12 @@ def biased_weights(
     """Choose by score plus bias; weigh by the scores alone, made to sum to 1."""
     kinds = {"sum": scores + bias, "scores": scores, "difference": scores - bias,
              "product": scores * bias, "bias": bias.expand_as(scores),
-             "softmax": scores.softmax(-1), "softmax_sum": scores.softmax(-1) + bias}  # fmt: skip
+             "softmax": scores.softmax(-1), "softmax_sum": scores.softmax(-1) + bias,
+             "log": scores.log() + bias}  # fmt: skip
+    kinds["rows"] = scores + bias[:, None] if len(scores) == len(bias) else kinds["sum"]
+    if share == "biased":
+        total = kinds["sum"].gather(-1, CHOICES[chosen](kinds[by], k)).sum(-1, keepdim=True)
+        return _placed(kinds[by], kinds[of], k, chosen, "none") / total
     if share in ("all", "all_softmax"):
         values = kinds[of]
         values = values / values.sum(-1, keepdim=True) if share == "all" else values.softmax(-1)
@@ -176,7 +209,7 @@ def _score_cases(seed: int) -> list[tuple]:
     generator = torch.Generator().manual_seed(seed)
     small = torch.tensor([[0.9, 0.6, 0.5, 0.1], [0.2, 0.7, 0.6, 0.55]])
     cases = [(small, torch.tensor([-0.5, 0.0, 0.0, 0.2]), 2)]
-    for n, e, k in ((5, 6, 2), (9, 8, 3)):
+    for n, e, k in ((5, 6, 2), (9, 8, 3), (7, 7, 3)):
         scores = torch.rand(n, e, generator=generator) + 0.01
         cases.append((scores, torch.randn(e, generator=generator) * 0.4, k))
     return cases
@@ -200,6 +233,10 @@ check_biased_weights = Exercise(
             "product": "The scores are multiplied by the bias in the choice: add it.",
             "bias": "The choice goes by the bias alone: add the scores.",
             "softmax": "The bias is not used in the choice.",
+            "log": "The bias is added to the scores' logarithms in the choice: add it to the "
+            "scores.",
+            "rows": "Where there are as many tokens as experts, the bias is added by token: it "
+            "belongs to the experts.",
             "softmax_sum": "The choice goes by a softmax of the scores plus the bias: add it to "
             "the scores.",
         },
@@ -215,6 +252,7 @@ check_biased_weights = Exercise(
             "norm": "The scores are divided by their length: divide by their sum.",
             "max": "The scores are divided by the largest: divide by their sum.",
             "k": "The scores are divided by k: divide by their sum.",
+            "biased": "The scores are divided by the sum of scores with bias: divide by their own.",
             "sigmoid_sum": "A sigmoid is taken of the scores: divide them as they are.",
             "sorted": "The weights land at the wrong ones of the chosen experts.",
             "columns": "The weights of an expert sum to 1 over the tokens: those of a token must.",
@@ -222,13 +260,13 @@ check_biased_weights = Exercise(
         "chosen": CHOICE_SENTENCES,
     },
     probes=[
-        Probe("With k = 1 and no bias the largest score gets the weight 1, the others 0.",
-              (torch.tensor([[0.2, 0.5, 0.1]]), torch.zeros(3), 1)),
         Probe(
             "The result must have the shape (N, E), with 0 for the experts that were not chosen.",
             (torch.tensor([[0.2, 0.5, 0.1]]), torch.zeros(3), 2),
             lambda e, g: getattr(g, "shape", None) != e.shape,
         ),
+        Probe("With k = 1 and no bias the largest score gets the weight 1, the others 0.",
+              (torch.tensor([[0.2, 0.5, 0.1]]), torch.zeros(3), 1)),
         Probe(
             "The weights of a token must sum to 1.",
             (torch.tensor([[0.2, 0.5, 0.1]]), torch.zeros(3), 2),

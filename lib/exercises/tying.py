@@ -17,6 +17,15 @@ def _other_way(embedding: nn.Embedding, head: nn.Linear) -> None:
     embedding.weight = head.weight
 
 
+def _with_bias(embedding: nn.Embedding, head: nn.Linear) -> None:
+    head.weight, head.bias = embedding.weight, nn.Parameter(torch.zeros(head.out_features))
+
+
+def _frozen(embedding: nn.Embedding, head: nn.Linear) -> None:
+    head.weight = embedding.weight
+    head.weight.requires_grad_(False)
+
+
 TIES: dict[str, Callable] = {
     "one": lambda embedding, head: setattr(head, "weight", embedding.weight),
     "none": lambda embedding, head: None,
@@ -26,6 +35,8 @@ TIES: dict[str, Callable] = {
     ),
     "data": lambda embedding, head: setattr(head.weight, "data", embedding.weight.data),
     "other_way": _other_way,
+    "bias": _with_bias,
+    "frozen": _frozen,
 }
 
 
@@ -42,6 +53,8 @@ def _after_a_step(answer: Callable, vocab_size: int, width: int, **settings: str
     answer(embedding, head, **settings)
     kept = torch.equal(embedding.weight, before)
     trained = {id(w): w for w in (*embedding.parameters(), *head.parameters())}
+    if not all(w.requires_grad for w in trained.values()):
+        return ["frozen"]
     optimizer = torch.optim.SGD(trained.values(), lr=0.1)
     F.cross_entropy(head(embedding(torch.tensor([0, 1]))), torch.tensor([1, 2])).backward()
     optimizer.step()
@@ -69,6 +82,9 @@ check_tie = Exercise(
             "the two differ again.",
             "data": "The two parameters share their memory, but an optimizer sees two, and updates "
             "it twice. Assign the parameter itself.",
+            "bias": "The head gets a bias: it is to have none.",
+            "frozen": "The weight is frozen, so that nothing trains it: leave `requires_grad` as it"
+            " is.",
             "other_way": "The embedding lost its values to the head's: keep the embedding's.",
         }
     },

@@ -91,3 +91,30 @@ def test_slips_of_a_sampler_are_named(slip, sentence):
 def test_the_sampler_of_these_tests_is_right_without_a_slip():
     for case in check_my_sampler.cases(3):
         assert sampled(*case) == sampler(*case)
+
+
+def test_an_answer_that_remembers_by_shape_is_told():
+    seen = {}
+
+    def remembers(values, limit):
+        return seen.setdefault(len(values), raised(values, limit))
+
+    assert told(LIMIT, remembers).startswith("It gives the result of an earlier input again")
+
+
+def test_an_answer_that_is_right_once_is_told():
+    calls = []
+
+    def tires(values, limit):
+        calls.append(limit)
+        return raised(values, limit) if len(calls) < 4 else torch.zeros(len(values))
+
+    assert told(LIMIT, tires).startswith("Called again with the same arguments")
+
+
+def test_what_holds_on_some_inputs_is_not_said_of_all():
+    def nothing_kept(scores):
+        weights = scores.softmax(-1).tril(scores.shape[1] - scores.shape[0])
+        return weights * 0 if len(scores) == 1 else weights / weights.sum(-1, keepdim=True) ** 2
+
+    assert "Nothing is kept" not in told(check_causal_weights, nothing_kept)

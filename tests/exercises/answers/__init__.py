@@ -33,6 +33,9 @@ ROOMS = (
     "third_generation",
     "third_scaling",
     "fourth_training",
+    "fourth_layers",
+    "fourth_experts",
+    "fourth_transformer",
     "capstones",
 )
 

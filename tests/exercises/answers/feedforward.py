@@ -22,10 +22,11 @@ def swiglu(x, gate, up, down):
 def swiglu_cases():
     torch.manual_seed(13)
     sizes = [(2, 3, 5), (4, 4, 4), (1, 2, 6), (3, 6, 2), (5, 1, 3)]
-    return [
+    cases = [
         (torch.randn(n, c), torch.randn(h, c), torch.randn(h, c), torch.randn(c, h))
         for n, c, h in sizes
     ]
+    return [*cases, tuple(5 * part for part in cases[0])]
 
 
 def gated(x, gate, up, down, act=F.silu, mix=lambda a, b: a * b):

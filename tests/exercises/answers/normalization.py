@@ -28,6 +28,7 @@ def layer_cases():
         (torch.full((2, 4), 3.0), weight, bias),
         (torch.randn(3, 4) * 0.01, weight, bias),
         (torch.randn(2, 4) + 50, weight, bias),
+        (torch.eye(2, 16), torch.ones(16), torch.zeros(16)),
     ]
 
 

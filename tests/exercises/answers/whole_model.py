@@ -148,7 +148,7 @@ def model_cases():
     for seed, (length, n_kv_heads) in enumerate([(1, 1), (5, 2), (6, 4)]):
         torch.manual_seed(40 + seed)
         config = ModelConfig(
-            vocab_size=11, context_length=8, d_model=16, n_layers=2, n_heads=4, d_ff=12,
+            vocab_size=11, context_length=8, d_model=16, n_layers=2 + seed % 2, n_heads=4, d_ff=12,
             n_kv_heads=n_kv_heads, d_head=6, tie_embeddings=True, initial_std=0.4,
             rope_base=500.0, norm_eps=0.05,
         )  # fmt: skip
