@@ -102,7 +102,7 @@ def _pythons_own(value: Any) -> Any:
         return value
     if type(value) in (tuple, list):
         return type(value)(map(_pythons_own, value))
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not isinstance(value, numbers.Real):
         return value
     if isinstance(value, numbers.Integral) and abs(int(value)) < 2**63:
         return int(value)

@@ -240,16 +240,21 @@ check_my_reward = Exercise(
             lambda a, e, c, v: c: "It looks at the chain alone.",
             lambda a, e, c, v: v.clean: "It looks at the format alone: wrong digits can be clean.",
             lambda a, e, c, v: v.length: "It counts words: long responses would hack it.",
-            lambda a, e, c, v: (
-                a + e + c + 0.001 * v.length
-            ): "Words are paid: nobody asks for that.",
+            **{
+                lambda a, e, c, v, each=each: a + e + c + each * v.length: "Words are paid: nobody "
+                "asks for that."
+                for each in (0.001, 0.01)
+            },
             lambda a, e, c, v: a + e + c - 0.1 * v.mixed: "Mixed languages cost nothing here.",
             lambda a, e, c, v: a + e + c + 0.1 * v.direct: "An answer without steps gets no more.",
             lambda a, e, c, v: (a + e + c) * v.ended: "Without an end the other parts count too.",
-            lambda a, e, c, v: v.ended and v.chain: "It is all or nothing: add the parts.",
-            lambda a, e, c, v: a + e + c + 0.01 * v.length: "Words are paid: nobody asks for that.",
+            **{
+                lambda a, e, c, v, worth=worth: (
+                    worth * (v.ended and v.chain)
+                ): "It is all or nothing: add the parts."
+                for worth in (1, 1.6)
+            },
             lambda a, e, c, v: max(a, e, c): "It takes the largest, or cuts off at 1: add all.",
-            lambda a, e, c, v: 1.6 * (v.ended and v.chain): "It is all or nothing: add the parts.",
         },
     },
     difficulty=2,

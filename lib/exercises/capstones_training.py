@@ -40,7 +40,7 @@ def loop(
     decay: str = "matrices",
     betas: tuple[float, float] = (0.9, 0.95),
     zero: bool = True,
-    rate: Callable | None = lambda rates, step: rates[step],
+    rate: Callable | None = _own,
     kind: str = "AdamW",
     when: str = "before",
     joined: str = "mean",

@@ -58,7 +58,8 @@ TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node"]
 def two(tmp_path_factory):
     """The folder that two processes have left: of copies, of shards, and of shards again."""
     folder = tmp_path_factory.mktemp("two")
-    run(*TORCHRUN, 2, "tests/training/interrupted.py", folder, *SETTINGS)
+    printed = run(*TORCHRUN, 2, "tests/training/interrupted.py", folder, *SETTINGS)
+    assert printed.count("validation") == 3  # once for each run: the second process is silent
     return folder
 
 

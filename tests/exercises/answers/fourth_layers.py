@@ -7,11 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tests.exercises.answers import _note
-
-
-def begin(check):
-    return partial(_note, check, "wrong"), partial(_note, check, "right")
+from tests.exercises.answers import begin
 
 
 def tokenwise(function):

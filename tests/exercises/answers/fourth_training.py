@@ -12,12 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from lib.model import LanguageModel, ModelConfig
 from lib.reasoning.verifier import verify
-from tests.exercises.answers import _note, exercise
-
-
-def begin(check):
-    return partial(_note, check, "wrong"), partial(_note, check, "right")
-
+from tests.exercises.answers import begin, exercise
 
 # --- The loss, with its shift
 
@@ -1536,12 +1531,15 @@ def _(ids, n, pad):
 wrong, right = begin("check_select")
 
 
-def chosen(drawn, most, good=lambda right, clean: right and clean, double=True):
+def chosen(
+    drawn, most, good=lambda right, clean: right and clean, spends=lambda ok, clean, new: new
+):
     kept, counts = [], defaultdict(int)
     for q, r, ok, clean in drawn:
-        if good(ok, clean) and not (double and (q, r) in kept) and counts[q] < most:
+        new = bool(good(ok, clean)) and (q, r) not in kept and counts[q] < most
+        if new:
             kept.append((q, r))
-            counts[q] += 1
+        counts[q] += bool(spends(ok, clean, new))
     return kept
 
 
@@ -1563,25 +1561,11 @@ wrong("responses alone", lambda d, m: [r for _, r in chosen(d, m)])
 wrong("response first", lambda d, m: [(r, q) for q, r in chosen(d, m)])
 
 
-@wrong("wrong ones count toward most")
-def _(d, m):
-    kept, counts = [], defaultdict(int)
-    for q, r, ok, clean in d:
-        if ok and clean and (q, r) not in kept and counts[q] < m:
-            kept.append((q, r))
-        counts[q] += 1
-    return kept
-
-
-@wrong("doubles count toward most")
-def _(d, m):
-    kept, counts = [], defaultdict(int)
-    for q, r, ok, clean in d:
-        if ok and clean:
-            if (q, r) not in kept and counts[q] < m:
-                kept.append((q, r))
-            counts[q] += 1
-    return kept
+wrong("wrong ones count toward most", lambda d, m: chosen(d, m, spends=lambda *_: True))
+wrong(
+    "doubles count toward most",
+    lambda d, m: chosen(d, m, spends=lambda ok, clean, new: ok and clean),
+)
 
 
 @wrong("unclean right ones count toward most")

@@ -8,12 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.exercises.answers import _note
-
-
-def begin(check):
-    return partial(_note, check, "wrong"), partial(_note, check, "right")
-
+from tests.exercises.answers import begin
 
 # --- Parameters of a block
 

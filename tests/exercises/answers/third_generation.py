@@ -2,17 +2,11 @@
 
 import math
 from collections import Counter
-from functools import partial
 
 import numpy as np
 import torch
 
-from tests.exercises.answers import _note
-
-
-def begin(check):
-    return partial(_note, check, "wrong"), partial(_note, check, "right")
-
+from tests.exercises.answers import begin
 
 INF = math.inf
 

@@ -1,17 +1,11 @@
 """A third blind reading, of chapters 12 and 13: slips that the first two did not make."""
 
 import math
-from functools import partial
 
 import numpy as np
 import torch
 
-from tests.exercises.answers import _note, exercise
-
-
-def begin(check):
-    return partial(_note, check, "wrong"), partial(_note, check, "right")
-
+from tests.exercises.answers import begin, exercise
 
 INF = math.inf
 
